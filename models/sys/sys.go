@@ -1,0 +1,213 @@
+// Package sys has one thin wrapper for each system call that a page makes,
+// under the call's own name.
+//
+// A wrapper does three things for its page. It repeats a call that a signal
+// interrupted (EINTR): the Go runtime sends itself signals all the time, and
+// Ctrl-Z followed by fg interrupts every poll(2). It turns a failure into an
+// error that says call, object and cause, "read fd 7: connection reset by
+// peer". And it leaves everything else as the man page has it: a call that
+// sleeps in C sleeps here.
+package sys
+
+import (
+	"errors"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// An Error is a system call that failed.
+type Error struct {
+	Call  string     // "read"
+	FD    int        // the descriptor it was made on; -1: on none
+	Errno unix.Errno // why
+}
+
+func (e *Error) Error() string {
+	if e.FD < 0 {
+		return e.Call + ": " + e.Errno.Error()
+	}
+	return e.Call + " fd " + strconv.Itoa(e.FD) + ": " + e.Errno.Error()
+}
+
+func (e *Error) Unwrap() error { return e.Errno }
+
+func failed(call string, fd int, err error) error {
+	var errno unix.Errno
+	if !errors.As(err, &errno) {
+		return err
+	}
+	return &Error{call, fd, errno}
+}
+
+// Again asks whether the call would have had to wait: the descriptor is
+// non-blocking and not ready (EAGAIN).
+func Again(err error) bool { return errors.Is(err, unix.EAGAIN) }
+
+// Stopped asks whether accept failed because the listening socket was shut
+// down (EINVAL).
+func Stopped(err error) bool { return errors.Is(err, unix.EINVAL) }
+
+// Full asks whether there was no room for one more client: out of descriptors
+// (EMFILE, ENFILE), memory (ENOBUFS, ENOMEM) or processes (EAGAIN of fork). The
+// client is not lost by that, it waits in the accept queue.
+func Full(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
+	}
+	switch e.Errno {
+	case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
+		return true
+	}
+	return e.Call == "fork" && e.Errno == unix.EAGAIN
+}
+
+// Accept takes the next client from the queue of lfd: accept4(2). The new
+// descriptor is closed on exec, and has the flags (unix.SOCK_NONBLOCK) besides.
+//
+// A connection that died while it waited in the queue is nothing to its page,
+// and is passed over. Linux reports its error from accept: accept(2), "Error
+// handling".
+func Accept(lfd, flags int) (cfd int, err error) {
+	for {
+		cfd, _, err := unix.Accept4(lfd, unix.SOCK_CLOEXEC|flags)
+		switch err {
+		case nil:
+			return cfd, nil
+		case unix.EINTR,
+			unix.ECONNABORTED, unix.EPROTO, unix.ENOPROTOOPT, unix.EPERM,
+			unix.ENETDOWN, unix.ENETUNREACH, unix.ENONET,
+			unix.EHOSTDOWN, unix.EHOSTUNREACH:
+			continue
+		}
+		return -1, failed("accept", lfd, err)
+	}
+}
+
+// Read reads what is there, up to len(p) bytes: read(2). 0 is the end.
+func Read(fd int, p []byte) (int, error) {
+	for {
+		n, err := unix.Read(fd, p)
+		if err == nil {
+			return n, nil
+		}
+		if err != unix.EINTR {
+			return 0, failed("read", fd, err)
+		}
+	}
+}
+
+// Write writes what the kernel takes of p, which may be less than all:
+// write(2). Go ignores SIGPIPE, so a peer that has gone is the error EPIPE.
+func Write(fd int, p []byte) (int, error) {
+	for {
+		n, err := unix.Write(fd, p)
+		if err == nil {
+			return n, nil
+		}
+		if err != unix.EINTR {
+			return 0, failed("write", fd, err)
+		}
+	}
+}
+
+// Close gives the descriptor back: close(2). It is not repeated when
+// interrupted, since Linux has released the descriptor by then. -1 is none.
+func Close(fd int) {
+	if fd >= 0 {
+		unix.Close(fd)
+	}
+}
+
+// Select waits until a descriptor below nfd is ready, and leaves only those in
+// the sets: select(2). A nil timeout waits for ever.
+func Select(nfd int, read, write *unix.FdSet, timeout *unix.Timeval) (int, error) {
+	var r, w unix.FdSet // an interrupted select leaves its sets undefined
+	if read != nil {
+		r = *read
+	}
+	if write != nil {
+		w = *write
+	}
+	for {
+		n, err := unix.Select(nfd, read, write, nil, timeout)
+		if err == nil {
+			return n, nil
+		}
+		if err != unix.EINTR {
+			return 0, failed("select", -1, err)
+		}
+		if read != nil {
+			*read = r
+		}
+		if write != nil {
+			*write = w
+		}
+	}
+}
+
+// Poll waits until one of the descriptors is ready and says how many are:
+// poll(2). The timeout is in milliseconds, negative for ever.
+func Poll(fds []unix.PollFd, timeout int) (int, error) {
+	for {
+		n, err := unix.Poll(fds, timeout)
+		if err == nil {
+			return n, nil
+		}
+		if err != unix.EINTR {
+			return 0, failed("poll", -1, err)
+		}
+	}
+}
+
+// Pipe makes a pipe of two descriptors that are closed on exec: pipe2(2). Its
+// writer never waits: a full pipe is EAGAIN, and a line of at most MaxLine
+// bytes goes in whole or not at all: pipe(7).
+func Pipe() (reader, writer int, err error) {
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		return -1, -1, failed("pipe", -1, err)
+	}
+	if err := unix.SetNonblock(fds[1], true); err != nil {
+		Close(fds[0])
+		Close(fds[1])
+		return -1, -1, failed("fcntl", fds[1], err)
+	}
+	return fds[0], fds[1], nil
+}
+
+// Spawn starts the program at path in a child process: fork(2) and execve(2)
+// in one, since a Go program has many threads and fork copies only one. The
+// child's descriptors are fds in order, 0, 1, 2 and so on (-1: closed), and no
+// others. It is killed when this process ends, however that happens.
+func Spawn(path string, args []string, fds ...int) (pid int, err error) {
+	files := make([]uintptr, len(fds))
+	for i, fd := range fds {
+		files[i] = uintptr(fd)
+	}
+	pid, err = syscall.ForkExec(path, args, &syscall.ProcAttr{
+		Env:   syscall.Environ(),
+		Files: files,
+		Sys:   &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL},
+	})
+	if err != nil {
+		return 0, failed("fork", -1, err)
+	}
+	return pid, nil
+}
+
+// Reap collects a child that has ended, without waiting: waitpid(2) with
+// WNOHANG. The pid is 0 when none is left to collect.
+func Reap() (pid int) {
+	for {
+		pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
+		if err == nil {
+			return pid
+		}
+		if err != unix.EINTR { // ECHILD: there are no children at all
+			return 0
+		}
+	}
+}
