@@ -20,8 +20,8 @@ import (
 var Model = models.Model{
 	Name:    "goroutine",
 	Summary: "a goroutine for each client, as Go programs do",
-	Holds:   "a goroutine, and a buffer",
-	Waits:   "the Go runtime's epoll_wait(2)",
+	Holds:   "a goroutine, a buffer",
+	Waits:   "the runtime's epoll",
 	Limit:   0,
 	Serve:   Serve,
 }

@@ -18,7 +18,7 @@ import (
 var Model = models.Model{
 	Name:    "poll",
 	Summary: "one thread asks the kernel about a list of descriptors",
-	Holds:   "a slice entry, and a map entry",
+	Holds:   "a list entry",
 	Waits:   "poll(2)",
 	Limit:   0,
 	Serve:   Serve,

@@ -28,7 +28,7 @@ var Model = models.Model{
 	Name:    "process",
 	Summary: "a child process for each client",
 	Holds:   "a process",
-	Waits:   "accept(2); in each child read(2)",
+	Waits:   "read(2), in a child",
 	Limit:   0,
 	Serve:   Serve,
 }

@@ -19,7 +19,7 @@ import (
 var Model = models.Model{
 	Name:    "select",
 	Summary: "one thread asks the kernel which of all descriptors are ready",
-	Holds:   "two bits, and a map entry",
+	Holds:   "two bits, a map entry",
 	Waits:   "select(2)",
 	Limit:   1000, // descriptors end at FD_SETSIZE, 1024; a few are not clients
 	Serve:   Serve,

@@ -34,7 +34,7 @@ func (t *talk) Feed(p []byte) {
 			return
 		}
 		t.heard = fmt.Appendf(t.heard, "client %d says: ", t.id)
-		t.heard = append(appendHarmless(t.heard, said), '\n')
+		t.heard = append(AppendHarmless(t.heard, said), '\n')
 	}
 }
 
@@ -103,9 +103,9 @@ func Addressed(line []byte, id int) (text []byte, mine bool) {
 	return text, to == id
 }
 
-// appendHarmless appends text to b so that a terminal shows it and does not
+// AppendHarmless appends text to b so that a terminal shows it and does not
 // obey it: what cannot be printed appears as an escape, such as \x1b.
-func appendHarmless(b, text []byte) []byte {
+func AppendHarmless(b, text []byte) []byte {
 	for len(text) > 0 {
 		r, n := utf8.DecodeRune(text)
 		switch escaped := strconv.QuoteRune(r); {

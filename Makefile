@@ -1,0 +1,35 @@
+# make help lists what there is to make.
+
+.DEFAULT_GOAL := build
+
+build: ## build bin/lab
+	CGO_ENABLED=0 go build -o bin/lab ./lab
+
+demo: build ## talk to every model with real clients, then verify them all
+	scripts/demo
+
+test: ## all tests, and all checks on the code: what CI runs
+	scripts/test
+
+verify: build ## hold all models to the checks
+	bin/lab verify
+
+update: build ## rewrite the output quoted in README and docs from real runs
+	go test ./lab -run 'TestQuoted' -count=1 -update
+
+fuzz: ## fuzz the sessions, 20 seconds each
+	scripts/fuzz
+
+bench: ## what starting the process model's child costs
+	go test ./models/process -run '^$$' -bench . -benchtime 2s
+
+setup: ## install what the tests need besides Go (Debian, root)
+	scripts/setup --install
+
+clean: ## remove what was built
+	rm -rf bin
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+.PHONY: build demo test verify update fuzz bench setup clean help

@@ -1,0 +1,39 @@
+//go:build linux
+
+package main
+
+import (
+	"strings"
+
+	"github.com/posener/complete"
+	"github.com/willabides/kongplete"
+
+	"socketlab/lab/verify"
+)
+
+// predictors are what tab completion knows of values, by the name in a field's
+// predictor tag.
+var predictors = kongplete.WithPredictors(map[string]complete.Predictor{
+	"model":  complete.PredictFunc(func(complete.Args) []string { return modelNames() }),
+	"models": list(func() []string { return append(modelNames(), "all") }),
+	"checks": list(func() []string {
+		var ids []string
+		for _, c := range verify.Checks {
+			ids = append(ids, c.ID)
+		}
+		return ids
+	}),
+})
+
+// list predicts one more of the names after those that are there already, with
+// commas between them.
+func list(names func() []string) complete.Predictor {
+	return complete.PredictFunc(func(args complete.Args) []string {
+		there := args.Last[:strings.LastIndexByte(args.Last, ',')+1]
+		var predicted []string
+		for _, name := range names() {
+			predicted = append(predicted, there+name)
+		}
+		return predicted
+	})
+}

@@ -1,0 +1,96 @@
+//go:build linux
+
+// Lab is a teaching lab for TCP servers: every classic way to serve many
+// clients is one readable page, all of them hold the same conversation, and one
+// harness proves that they do.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/alecthomas/kong"
+	"github.com/willabides/kongplete"
+
+	"socketlab/models/process"
+)
+
+func main() {
+	process.Child() // does not return in a child of the process model
+	os.Exit(lab(os.Args[1:]))
+}
+
+// The grammar: a field is a command, and its file has the same name.
+type grammar struct {
+	Models     modelsCmd                    `cmd:"" help:"Show the models: what each one waits in and what a client costs."`
+	Run        runCmd                       `cmd:"" help:"Run one model as a server."`
+	Verify     verifyCmd                    `cmd:"" help:"Hold models, or any server, to the same behaviour."`
+	Chat       chatCmd                      `cmd:"" help:"Talk to a line server from the terminal."`
+	Version    versionCmd                   `cmd:"" help:"Show what was built, from what, for what."`
+	Completion kongplete.InstallCompletions `cmd:"" help:"Print the shell code that turns on tab completion: source <(lab completion)."`
+
+	Color colorFlag `enum:"auto,always,never" default:"auto" help:"Use colour: ${enum}. NO_COLOR and TERM=dumb are honoured."`
+}
+
+const description = `Lab is a teaching lab for TCP servers.
+
+Every classic way to serve many clients is one readable page under models/. They
+all hold the same conversation, and one harness proves that they do.
+
+  lab models                          the pages, in reading order
+  lab run --model=select              one of them, as a server
+  lab chat                            a client for it, in another terminal
+
+Exit codes: 0 all is well; 1 a check failed; 2 it could not run; 80 the command
+line is wrong; 130 interrupted.`
+
+// lab runs one command line, and returns the exit code.
+func lab(args []string) int {
+	var commands grammar
+	parser := kong.Must(&commands,
+		kong.Name("lab"),
+		kong.Description(description),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 80, NoExpandSubcommands: true}),
+	)
+	kongplete.Complete(parser, predictors)
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	ctx, err := parser.Parse(args)
+	if err != nil {
+		complain(err)
+		fmt.Fprintf(os.Stderr, "lab: try: lab %s--help\n", commandOf(err))
+		return exitCode(err)
+	}
+	if err := ctx.Run(commands.Color); err != nil {
+		complain(err)
+		return exitCode(err)
+	}
+	return 0
+}
+
+// commandOf is the command that a wrong command line meant, with a space.
+func commandOf(err error) string {
+	var wrong *kong.ParseError
+	if errors.As(err, &wrong) && wrong.Context != nil && wrong.Context.Command() != "" {
+		return wrong.Context.Command() + " "
+	}
+	return ""
+}
+
+func complain(err error) {
+	if text := err.Error(); text != "" {
+		fmt.Fprintf(os.Stderr, "lab: %s\n", text)
+	}
+}
+
+// exitCode is the code that an error asks for, and 2, could not run, if it does
+// not ask.
+func exitCode(err error) int {
+	var coder kong.ExitCoder
+	if errors.As(err, &coder) {
+		return coder.ExitCode()
+	}
+	return 2
+}

@@ -1,0 +1,109 @@
+//go:build linux
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path"
+	"reflect"
+	"runtime"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"socketlab/models"
+	"socketlab/models/all"
+)
+
+type modelsCmd struct {
+	JSON bool `name:"json" help:"Print one JSON document, schema lab.models/1."`
+}
+
+func (modelsCmd) Help() string {
+	return `The order is the reading order: each page is a step from the one before.
+
+LIMIT is how many clients a model serves at once by design; the others wait.
+"none" means that only the machine's own limits count.
+
+Examples:
+  lab models                      as a table
+  lab models --json | jq          for programs`
+}
+
+func (cmd modelsCmd) Run() error {
+	if cmd.JSON {
+		return printModelsJSON()
+	}
+	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "MODEL\tWAITS IN\tONE CLIENT COSTS\tLIMIT\tPAGE")
+	for _, m := range all.Models {
+		limit := "none"
+		if m.Limit > 0 {
+			limit = strconv.Itoa(m.Limit)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", m.Name, m.Waits, m.Holds, limit, path.Dir(page(m)))
+	}
+	return t.Flush()
+}
+
+// modelsDocument is what lab models --json prints.
+type modelsDocument struct {
+	Schema string      `json:"schema"`
+	Models []modelCard `json:"models"`
+}
+
+type modelCard struct {
+	Name      string `json:"name"`
+	Summary   string `json:"summary"`
+	Holds     string `json:"holds"`
+	Waits     string `json:"waits"`
+	Limit     int    `json:"limit"`
+	Page      string `json:"page"`
+	Available bool   `json:"available"`
+	Why       string `json:"why"` // why it is not available here
+}
+
+func printModelsJSON() error {
+	doc := modelsDocument{Schema: "lab.models/1"}
+	for _, m := range all.Models {
+		doc.Models = append(doc.Models, modelCard{m.Name, m.Summary, m.Holds, m.Waits, m.Limit, page(m), true, ""})
+	}
+	out := json.NewEncoder(os.Stdout)
+	out.SetIndent("", "  ")
+	return out.Encode(doc)
+}
+
+// page is the file that a model is, seen from the top of the repository.
+func page(m models.Model) string {
+	serve := runtime.FuncForPC(reflect.ValueOf(m.Serve).Pointer())
+	file, _ := serve.FileLine(serve.Entry())
+	folder := strings.TrimPrefix(strings.TrimSuffix(serve.Name(), ".Serve"), "socketlab/")
+	return path.Join(folder, path.Base(file))
+}
+
+func modelNames() []string {
+	var names []string
+	for _, m := range all.Models {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+func modelNamed(name string) (models.Model, error) {
+	for _, m := range all.Models {
+		if m.Name == name {
+			return m, nil
+		}
+	}
+	return models.Model{}, fmt.Errorf("no model %q; there are %s", name, strings.Join(modelNames(), ", "))
+}
+
+// A modelFlag is the value of --model where it names one model.
+type modelFlag struct{ models.Model }
+
+func (f *modelFlag) UnmarshalText(name []byte) (err error) {
+	f.Model, err = modelNamed(string(name))
+	return err
+}

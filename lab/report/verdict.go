@@ -1,0 +1,85 @@
+// Package report turns results into something to read: tables for people, JSON
+// for programs. It knows only data.
+package report
+
+// Verify is what lab verify found out.
+type Verify struct {
+	Schema   string    `json:"schema"` // "lab.verify/1"
+	Subjects []Subject `json:"subjects"`
+}
+
+// A Subject is one server, and how it did.
+type Subject struct {
+	Name    string   `json:"name"`
+	Kind    string   `json:"kind"` // "model" or "command"
+	Command []string `json:"command"`
+	Limit   int      `json:"limit"` // clients it serves at once; 0: no limit
+	Passed  int      `json:"passed"`
+	Failed  int      `json:"failed"`
+	Skipped int      `json:"skipped"`
+	Errors  int      `json:"errors"`
+	Checks  []Check  `json:"checks"`
+}
+
+// A Check is the verdict of one check on one subject.
+type Check struct {
+	ID       string   `json:"id"`
+	Level    Level    `json:"level"`
+	Status   Status   `json:"status"`
+	MS       int64    `json:"ms"`                 // how long it took, in milliseconds
+	Says     string   `json:"says"`               // what the server should do
+	Note     string   `json:"note,omitempty"`     // a word about a pass or a skip: "waits"
+	Expected string   `json:"expected,omitempty"` // these two only if it failed
+	Actual   string   `json:"actual,omitempty"`
+	Hint     string   `json:"hint,omitempty"`   // the usual cause
+	Try      string   `json:"try,omitempty"`    // how to see it by hand
+	Story    []string `json:"story,omitempty"`  // what happened, in order
+	Diff     []string `json:"diff,omitempty"`   // the bytes around the first difference
+	Output   string   `json:"output,omitempty"` // what the server itself printed, the end of it
+}
+
+// A Level says what a failure means.
+type Level string
+
+const (
+	Must   Level = "must"   // fails the subject
+	Should Level = "should" // is reported, and fails only with --strict
+)
+
+// A Status is the outcome of a check.
+type Status string
+
+const (
+	Pass  Status = "pass"
+	Fail  Status = "fail"
+	Skip  Status = "skip"  // does not apply to this subject
+	Error Status = "error" // the harness could not decide; never a pass
+)
+
+// Count sums up the checks of a subject.
+func (s *Subject) Count() {
+	s.Passed, s.Failed, s.Skipped, s.Errors = 0, 0, 0, 0
+	for _, c := range s.Checks {
+		switch c.Status {
+		case Pass:
+			s.Passed++
+		case Fail:
+			s.Failed++
+		case Skip:
+			s.Skipped++
+		case Error:
+			s.Errors++
+		}
+	}
+}
+
+// OK reports whether nothing failed that must not. If strict, it is not ok to
+// fail what only should be either.
+func (s *Subject) OK(strict bool) bool {
+	for _, c := range s.Checks {
+		if c.Status == Error || c.Status == Fail && (strict || c.Level == Must) {
+			return false
+		}
+	}
+	return true
+}

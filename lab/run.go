@@ -1,0 +1,204 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"socketlab/lab/subject"
+	"socketlab/models"
+	"socketlab/models/session"
+	"socketlab/models/sys"
+)
+
+type runCmd struct {
+	Model   modelFlag     `required:"" predictor:"model" placeholder:"NAME" help:"Which model; lab models lists them."`
+	Listen  string        `default:"127.0.0.1:7000" placeholder:"HOST:PORT" help:"Where to listen (${default}). Port 0 lets the kernel choose; the real one is printed."`
+	Open    bool          `help:"Let other machines in: needed to listen on anything but loopback."`
+	Backlog int           `default:"20" help:"How many finished connections may wait for accept: listen(2) (${default}; the kernel keeps one more)."`
+	Service string        `enum:"echo,talk" default:"echo" help:"What is said: echo returns every byte, talk is you at this terminal."`
+	Work    time.Duration `placeholder:"TIME" help:"Burn this much CPU for each message, such as 2ms."`
+	Sleep   time.Duration `placeholder:"TIME" help:"Sleep this long for each message, such as 2ms."`
+	Grace   time.Duration `default:"1s" placeholder:"TIME" help:"How long clients may finish after Ctrl-C or SIGTERM (${default})."`
+}
+
+func (runCmd) Help() string {
+	return `Ctrl-C and SIGTERM stop accepting and let the clients finish for --grace; a second
+one ends the server at once.
+
+With --service=talk you are the operator: what clients say appears on standard
+output, and the lines that you type go to all of them, or with "@3 " in front to
+client 3 alone. The end of your input does not end the server.
+
+Examples:
+  lab run --model=select                        echo on 127.0.0.1:7000
+  lab run --model=blocking --service=talk       a conversation in turns
+  lab run --model=poll --listen=[::1]:0         IPv6, and any free port
+  lab run --model=goroutine --listen=:7000 --open    for the whole classroom
+  lab run --model=select --sleep=500ms          what one slow handler does to all
+
+Exit codes: 0 stopped; 2 could not listen, or the server failed; 80 wrong command
+line; 130 ended at once by a second signal.`
+}
+
+func (cmd *runCmd) Run() error {
+	addr, err := cmd.address()
+	if err != nil {
+		return err
+	}
+	lfd, err := sys.Listen(addr, cmd.Backlog)
+	if err != nil {
+		return explainListen(addr, err)
+	}
+	defer sys.Close(lfd)
+	if addr, err = sys.LocalAddr(lfd); err != nil {
+		return err
+	}
+	job := models.Job{
+		Listener: lfd,
+		Service:  session.Service{Name: cmd.Service, Work: cmd.Work, Sleep: cmd.Sleep},
+		Keyboard: -1,
+		Screen:   -1,
+	}
+	if cmd.Service == "talk" {
+		job.Keyboard, job.Screen = 0, 1
+	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, unix.SIGINT, unix.SIGTERM)
+	cmd.announce(addr)
+	served := make(chan error, 1)
+	go func() { served <- cmd.Model.Serve(job) }()
+	select {
+	case err := <-served:
+		return explainServe(err)
+	case <-signals:
+		return cmd.stop(lfd, signals, served)
+	}
+}
+
+// stop lets the clients finish, but not for ever.
+func (cmd *runCmd) stop(lfd int, signals <-chan os.Signal, served <-chan error) error {
+	if err := sys.Shutdown(lfd, unix.SHUT_RDWR); err != nil {
+		return err
+	}
+	grace := time.NewTimer(cmd.Grace)
+	hurry := time.AfterFunc(100*time.Millisecond, func() {
+		fmt.Fprintf(os.Stderr, "lab: no new clients; those who are here have %v; once more ends it now\n", cmd.Grace)
+	})
+	defer hurry.Stop()
+	select {
+	case err := <-served:
+		return explainServe(err)
+	case <-grace.C:
+		fmt.Fprintf(os.Stderr, "lab: %v are over; the clients that are left are cut off\n", cmd.Grace)
+		return nil
+	case <-signals:
+		return interrupted{}
+	}
+}
+
+// announce says what is served where, with which limits, and how to try it.
+func (cmd *runCmd) announce(addr netip.AddrPort) {
+	limit := "no limit of clients"
+	switch cmd.Model.Limit {
+	case 0:
+	case 1:
+		limit = "one client at a time"
+	default:
+		limit = fmt.Sprintf("about %d clients at once", cmd.Model.Limit)
+	}
+	options := ""
+	if cmd.Work > 0 {
+		options += fmt.Sprintf(", %v of work a message", cmd.Work)
+	}
+	if cmd.Sleep > 0 {
+		options += fmt.Sprintf(", %v of sleep a message", cmd.Sleep)
+	}
+	fmt.Fprintf(os.Stderr, "%s on %s, service %s%s, %s. Ctrl-C stops it.\n", cmd.Model.Name, addr, cmd.Service, options, limit)
+	if term.IsTerminal(2) {
+		fmt.Fprintf(os.Stderr, "try:  lab chat %s      read:  %s\n", addr, page(cmd.Model.Model))
+	}
+}
+
+// address is where to listen: --listen, looked up, and allowed by --open.
+func (cmd *runCmd) address() (netip.AddrPort, error) {
+	where := cmd.Listen
+	if !strings.Contains(where, ":") {
+		where = "127.0.0.1:" + where // a port alone
+	}
+	found, err := net.ResolveTCPAddr("tcp", where)
+	if err != nil {
+		return netip.AddrPort{}, wrong("--listen=%s: %v; want HOST:PORT, such as 127.0.0.1:7000 or [::1]:7000", cmd.Listen, cause(err))
+	}
+	addr := found.AddrPort()
+	if !addr.Addr().IsValid() { // ":7000" is every address there is
+		addr = netip.AddrPortFrom(netip.IPv6Unspecified(), addr.Port())
+	}
+	if !addr.Addr().Unmap().IsLoopback() && !cmd.Open {
+		return netip.AddrPort{}, wrong("--listen=%s would let other machines in; say --open if you mean it, or use 127.0.0.1:%d", cmd.Listen, addr.Port())
+	}
+	return addr, nil
+}
+
+// cause is the innermost reason of an error of package net.
+func cause(err error) error {
+	var addr *net.AddrError
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &addr):
+		return errors.New(addr.Err)
+	case errors.As(err, &dns):
+		return errors.New(dns.Err)
+	}
+	return err
+}
+
+// explainListen adds the cure to an error of sys.Listen.
+func explainListen(addr netip.AddrPort, err error) error {
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		holder := ""
+		if pid, name, ok := subject.Holder(addr); ok {
+			holder = fmt.Sprintf(" (pid %d, %q)", pid, name)
+		}
+		return fmt.Errorf("port %d is in use%s; choose another with --listen, or 0 for any", addr.Port(), holder)
+	case errors.Is(err, unix.EACCES):
+		return fmt.Errorf("port %d needs root; choose one from 1024 upwards with --listen", addr.Port())
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return fmt.Errorf("%s is not an address of this machine; ip addr lists those", addr.Addr())
+	}
+	return fmt.Errorf("cannot listen on %s: %w", addr, err)
+}
+
+// explainServe adds the cure to an error of a model.
+func explainServe(err error) error {
+	if err != nil && sys.Full(err) {
+		return fmt.Errorf("%w: not even one client fits; raise the limit with ulimit -n", err)
+	}
+	return err
+}
+
+// wrong is a mistake on the command line that the grammar cannot see.
+func wrong(format string, args ...any) error {
+	return usageError{fmt.Errorf(format, args...)}
+}
+
+type usageError struct{ error }
+
+func (usageError) ExitCode() int { return 80 }
+
+// interrupted ends a command that the user does not want to go on.
+type interrupted struct{}
+
+func (interrupted) Error() string { return "" }
+func (interrupted) ExitCode() int { return 130 }

@@ -1,0 +1,120 @@
+package subject
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A CommandError is a command that could not be executed.
+type CommandError struct {
+	Command string
+	Err     error
+}
+
+func (e *CommandError) Unwrap() error { return e.Err }
+
+func (e *CommandError) Error() string {
+	cure := "give the command that starts the server"
+	switch {
+	case errors.Is(e.Err, exec.ErrDot):
+		cure = "say ./" + e.Command
+	case errors.Is(e.Err, exec.ErrNotFound):
+		cure = "check the spelling, or give a path such as ./" + e.Command
+	case errors.Is(e.Err, fs.ErrNotExist) && exists(e.Command):
+		cure = "its interpreter is missing: see the first line of the file"
+	case errors.Is(e.Err, fs.ErrNotExist):
+		cure = "check the path"
+	case errors.Is(e.Err, fs.ErrPermission):
+		cure = "make it executable: chmod +x " + e.Command
+	case errors.Is(e.Err, unix.ENOEXEC):
+		cure = "it is no program; name its interpreter, or begin it with a line such as #!/bin/sh"
+	}
+	return fmt.Sprintf("cannot run %q: %v; %s", e.Command, reason(e.Err), cure)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// reason is the cause alone: the message has named the command already.
+func reason(err error) error {
+	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(err) {
+		err = next
+	}
+	return err
+}
+
+// A PortError is a port that somebody has already.
+type PortError struct {
+	Port uint16
+	Pid  int    // who listens on it; 0: the kernel does not say
+	Name string // that process's name
+}
+
+func (e *PortError) Error() string {
+	who := ""
+	if e.Pid > 0 {
+		who = fmt.Sprintf(" (pid %d, %q)", e.Pid, e.Name)
+	}
+	return fmt.Sprintf("port %d is in use%s; stop that, or choose another port", e.Port, who)
+}
+
+// An EndedError is a server that ended before it listened.
+type EndedError struct {
+	Spec   Spec
+	Ending Ending
+	Left   bool   // it left processes behind, as a daemon does
+	Output []byte // what it printed, beginning and end
+}
+
+func (e *EndedError) Error() string {
+	cure := fmt.Sprintf("a server listens on 127.0.0.1:%d and stays", e.Spec.Port)
+	if e.Left {
+		cure = "it went into the background: start it so that it stays in the foreground"
+	}
+	return fmt.Sprintf("%s ended with %v before it listened on port %d; %s; %s",
+		e.Spec.Name, e.Ending, e.Spec.Port, cure, printed(e.Output))
+}
+
+// A DeafError is a server that runs, and does not listen where it should.
+type DeafError struct {
+	Spec      Spec
+	Waited    time.Duration
+	Elsewhere []netip.AddrPort // where it listens instead
+	Output    []byte           // what it printed, beginning and end
+}
+
+func (e *DeafError) Error() string {
+	cure := "it listens nowhere: call listen(2) on 127.0.0.1, on the port from {port} or the PORT environment variable"
+	if len(e.Elsewhere) > 0 {
+		cure = fmt.Sprintf("it listens on %v, not on the port it was given: use {port} or the PORT environment variable", e.Elsewhere[0])
+	}
+	for _, addr := range e.Elsewhere {
+		if addr.Port() == e.Spec.Port {
+			cure = fmt.Sprintf("it listens on %v, which is not reached through 127.0.0.1: bind to 127.0.0.1", addr)
+		}
+	}
+	return fmt.Sprintf("%s did not listen on 127.0.0.1:%d within %v; %s; %s",
+		e.Spec.Name, e.Spec.Port, e.Waited.Round(time.Millisecond), cure, printed(e.Output))
+}
+
+// printed quotes the last lines of a server's output.
+func printed(text []byte) string {
+	text = bytes.TrimSpace(text)
+	if len(text) == 0 {
+		return "it printed nothing"
+	}
+	lines := strings.Split(string(text), "\n")
+	lines = lines[max(0, len(lines)-12):]
+	return "it printed:\n    " + strings.Join(lines, "\n    ")
+}

@@ -1,0 +1,380 @@
+package subject
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestOperator(t *testing.T) {
+	s := begin(t, spec("operator"))
+	if tree := treeOf(t, s); len(tree.Processes) != 1 {
+		t.Fatalf("want one process: %+v", tree)
+	}
+	if bytes.Contains(s.Stdout(), []byte("no operator")) {
+		t.Fatal("standard input ended by itself")
+	}
+	io.WriteString(s.Operator(), "hello\nworld\n")
+	prints(t, s, "heard \"hello\"\nheard \"world\"\n")
+	s.Operator().Close()
+	prints(t, s, "no operator")
+}
+
+// A server is given plain blocking pipes: O_NONBLOCK would be a surprise.
+func TestStandardFilesBlock(t *testing.T) {
+	s := begin(t, spec("flags"))
+	prints(t, s, strings.Repeat("nonblocking false <nil>\n", 3))
+}
+
+func TestWaitOutputEnds(t *testing.T) {
+	s := begin(t, spec("listen"))
+	never := func([]byte) bool { return false }
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := s.WaitOutput(ctx, never); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the error is %v, want the deadline", err)
+	}
+	go s.Stop()
+	mustSay(t, s.WaitOutput(t.Context(), never), "ended", "before it printed")
+}
+
+func TestMuchOutput(t *testing.T) {
+	s := begin(t, spec("flood"))
+	prints(t, s, "last line")
+	out := s.Stdout()
+	if !bytes.HasPrefix(out, []byte("first line\n")) || !bytes.Contains(out, []byte("bytes left out")) || len(out) > 2<<20 {
+		t.Errorf("kept %d bytes of 2 MB: %.40q…", len(out), out)
+	}
+}
+
+func TestOutputKeepsBothEnds(t *testing.T) {
+	o := output{keep: 4}
+	for _, text := range []string{"ab", "cdefgh", "ijkl"} {
+		o.Write([]byte(text))
+	}
+	if got := string(o.Bytes()); got != "abcdefghijkl" {
+		t.Errorf("got %q, and nothing need be lost", got)
+	}
+	o.Write([]byte("m"))
+	if got := string(o.Bytes()); got != "abcd\n... 5 bytes left out ...\njklm" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestTree(t *testing.T) {
+	s := begin(t, spec("family"))
+	var tree Tree
+	eventually(t, "three generations", func() bool {
+		tree = treeOf(t, s)
+		return len(tree.Processes) == 3
+	})
+	root, child, grandchild := tree.Processes[0], tree.Processes[1], tree.Processes[2]
+	if root.Pid != s.Pid() || root.Parent != os.Getpid() || child.Parent != root.Pid || grandchild.Parent != child.Pid {
+		t.Errorf("this is no family: %+v", tree.Processes)
+	}
+	if root.State == 'Z' || root.Threads < 2 || root.Files < 4 || root.CPU <= 0 || root.RSS < 1<<20 {
+		t.Errorf("this is no Go program: %+v", root)
+	}
+	if tree.Threads < 6 || tree.Files < 10 || tree.RSS < 3<<20 || tree.CPU <= root.CPU || tree.Zombies != 0 {
+		t.Errorf("the sums do not add up: %+v", tree)
+	}
+}
+
+func TestTreeCountsDescriptors(t *testing.T) {
+	s := begin(t, spec("leaky"))
+	dial(t, s)
+	eventually(t, "first client accepted", func() bool { return accepted(t, s) == 1 })
+	before := treeOf(t, s)
+	for range 10 {
+		dial(t, s)
+	}
+	eventually(t, "ten more accepted", func() bool { return accepted(t, s) == 11 })
+	if after := treeOf(t, s); after.Files != before.Files+10 {
+		t.Errorf("%d descriptors, and %d after ten clients", before.Files, after.Files)
+	}
+}
+
+func TestZombies(t *testing.T) {
+	s := begin(t, spec("zombies"))
+	eventually(t, "three zombies", func() bool { return treeOf(t, s).Zombies == 3 })
+	if tree := treeOf(t, s); len(tree.Processes) != 4 {
+		t.Errorf("want the zombies in the list: %+v", tree.Processes)
+	}
+}
+
+func TestCPU(t *testing.T) {
+	s := begin(t, spec("burn"))
+	prints(t, s, "burnt")
+	tree := treeOf(t, s)
+	root := tree.Processes[0]
+	if root.CPU < 50*time.Millisecond || root.ChildrenCPU < 40*time.Millisecond || tree.CPU != root.CPU+root.ChildrenCPU {
+		t.Errorf("each burnt 50 ms: %+v", tree)
+	}
+	if root.CPU%(10*time.Millisecond) == 0 {
+		t.Errorf("%v is clock ticks, not nanoseconds", root.CPU)
+	}
+}
+
+// Orphans stay in the tree, also in a session of their own, and go with it.
+func TestOrphans(t *testing.T) {
+	s := begin(t, spec("orphans"))
+	tree := treeOf(t, s)
+	if len(tree.Processes) != 3 || tree.Zombies != 0 {
+		t.Fatalf("want the server and two orphans: %+v", tree.Processes)
+	}
+	if _, err := s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range tree.Processes {
+		if _, err := os.Stat("/proc/" + strconv.Itoa(p.Pid)); err == nil {
+			t.Errorf("pid %d is still there", p.Pid)
+		}
+	}
+}
+
+// An orphan that ends is collected, and is no zombie of the server's.
+func TestOrphansAreCollected(t *testing.T) {
+	s := begin(t, spec("dying"))
+	tree := treeOf(t, s)
+	if len(tree.Processes) != 2 {
+		t.Fatalf("want the server and its orphan: %+v", tree.Processes)
+	}
+	orphan := tree.Processes[1].Pid
+	s.Operator().Close()
+	eventually(t, "the orphan is collected", func() bool {
+		after := treeOf(t, s)
+		if after.Zombies != 0 || after.CPU < tree.CPU {
+			t.Fatalf("a zombie, or CPU time forgotten: %+v, and before %+v", after, tree)
+		}
+		_, err := readStat(orphan)
+		return err != nil
+	})
+}
+
+func TestSockets(t *testing.T) {
+	s := begin(t, spec("deaf"))
+	client := dial(t, s)
+	io.WriteString(client, "hello")
+	eventually(t, "a connection that is not accepted", func() bool {
+		var waiting, queue int
+		for _, socket := range socketsOf(t, s) {
+			switch {
+			case socket.State == Listen:
+				queue = socket.Unread
+			case socket.State == Established && socket.Inode == 0 && socket.Unread == 5 && socket.Remote.String() == client.LocalAddr().String():
+				waiting++
+			}
+		}
+		return waiting == 1 && queue == 1
+	})
+}
+
+func TestCloseWait(t *testing.T) {
+	s := begin(t, spec("leaky"))
+	dial(t, s).Close()
+	eventually(t, "CLOSE_WAIT", func() bool {
+		for _, socket := range socketsOf(t, s) {
+			if socket.State.String() == "CLOSE_WAIT" && socket.Inode != 0 {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func TestHolder(t *testing.T) {
+	s := begin(t, spec("listen"))
+	for ip, want := range map[string]int{"127.0.0.1": s.Pid(), "0.0.0.0": s.Pid(), "::": s.Pid(), "127.0.0.2": 0, "::1": 0} {
+		pid, name, ok := Holder(netip.AddrPortFrom(netip.MustParseAddr(ip), s.Spec.Port))
+		if pid != want || ok != (want != 0) || ok != (name != "") {
+			t.Errorf("%s is held by pid %d %q %v, want pid %d", ip, pid, name, ok, want)
+		}
+	}
+	everywhere := begin(t, spec("anywhere"))
+	if pid, _, _ := Holder(everywhere.Addr()); pid != everywhere.Pid() {
+		t.Errorf("held by pid %d, want %d", pid, everywhere.Pid())
+	}
+}
+
+func TestStop(t *testing.T) {
+	s := begin(t, spec("polite"))
+	if _, over := s.Ending(); over {
+		t.Fatal("it has ended before Stop")
+	}
+	ending, err := s.Stop()
+	if err != nil || ending.Code != 0 || ending.Signal != 0 || ending.Took <= 0 || ending.Took > Grace {
+		t.Errorf("it ended with %v, %v; want exit code 0", ending, err)
+	}
+	if again, err := s.Stop(); again != ending || err != nil {
+		t.Errorf("the second Stop says %v, %v", again, err)
+	}
+	<-s.Exited()
+	prints(t, s, "goodbye")
+	if tree := treeOf(t, s); len(tree.Processes) != 0 {
+		t.Errorf("left behind: %+v", tree)
+	}
+	if err := s.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("a signal to nobody: %v", err)
+	}
+}
+
+func TestStopTheStubborn(t *testing.T) {
+	t.Parallel()
+	s := begin(t, spec("stubborn"))
+	ending, err := s.Stop()
+	if err != nil || ending.Signal != syscall.SIGKILL || ending.Took < Grace {
+		t.Errorf("it ended with %v, %v; want SIGKILL after %v", ending, err, Grace)
+	}
+	if ending.Code != -1 || !strings.HasPrefix(ending.String(), "signal 9 (killed) after 2") {
+		t.Errorf("it ended with %q", ending)
+	}
+}
+
+// SIGTERM waits for a stopped process to go on; Stop does not wait for that.
+func TestStopTheStopped(t *testing.T) {
+	s := begin(t, spec("polite"))
+	if err := s.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "stopped", func() bool { return treeOf(t, s).Processes[0].State == 'T' })
+	if ending, err := s.Stop(); err != nil || ending.Code != 0 || ending.Took > Grace {
+		t.Errorf("it ended with %v, %v; want exit code 0 before %v", ending, err, Grace)
+	}
+}
+
+func TestEndsByItself(t *testing.T) {
+	s := begin(t, spec("listen"))
+	if err := s.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-s.Exited()
+	ending, over := s.Ending()
+	if !over || ending.Signal != syscall.SIGKILL {
+		t.Errorf("it ended with %v, %v", ending, over)
+	}
+	if stopped, err := s.Stop(); err != nil || stopped != ending {
+		t.Errorf("Stop says %v, %v; it had ended with %v", stopped, err, ending)
+	}
+}
+
+func TestStopAll(t *testing.T) {
+	all := []*Subject{begin(t, spec("listen")), begin(t, spec("family")), begin(t, spec("polite"))}
+	StopAll()
+	for _, s := range all {
+		if _, over := s.Ending(); !over {
+			t.Errorf("%s lives", s.Spec.Name)
+		}
+	}
+}
+
+// When the lab itself is killed and cannot stop anything, nothing is left
+// behind all the same.
+func TestHarnessIsKilled(t *testing.T) {
+	lab := exec.Command(os.Args[0])
+	lab.Env = append(os.Environ(), helper+"=harness")
+	var printed output
+	printed.keep = 1 << 10
+	lab.Stdout = &printed
+	if err := lab.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the lab has started its server", func() bool {
+		return bytes.Contains(printed.Bytes(), []byte("started"))
+	})
+	pids := strings.Fields(string(printed.Bytes()))
+	pids = pids[:len(pids)-1]
+	if len(pids) != 2 {
+		t.Errorf("want a server and its child, have %v", pids)
+	}
+	lab.Process.Kill()
+	lab.Wait()
+	for _, text := range pids {
+		pid, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "pid "+text+" has ended", func() bool { return !isAlive(pid) })
+	}
+}
+
+func FuzzParseStat(f *testing.F) {
+	self, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(self)
+	f.Add([]byte("7 (a) b (c) S 1 7 7 0 -1 4194560 1 0 0 0 10 20 30 40 20 0 3 0 99 4096 2 18446744073709551615"))
+	f.Add([]byte("1 () Z"))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		p, err := parseStat(line)
+		if err != nil && (!errors.Is(err, errStat) || p != stat{}) {
+			t.Errorf("%+v, %v", p, err)
+		}
+		if err == nil && !bytes.Contains(line, []byte("("+p.name+") "+string(p.state))) {
+			t.Errorf("name %q and state %q are not in %q", p.name, p.state, line)
+		}
+	})
+}
+
+func TestParseStat(t *testing.T) {
+	got, err := parseStat([]byte("7 (a) b (c) S 1 6 5 0 -1 4194560 1 0 0 0 10 20 30 40 20 0 3 0 99 4096 2 18446744073709551615\n"))
+	want := stat{
+		pid: 7, parent: 1, group: 6, name: "a) b (c", state: 'S',
+		cpu: 300 * time.Millisecond, childrenCPU: 700 * time.Millisecond,
+		threads: 3, born: 99, rss: 2 * int64(os.Getpagesize()),
+	}
+	if got != want || err != nil {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	}
+}
+
+func treeOf(t *testing.T, s *Subject) Tree {
+	t.Helper()
+	tree, err := s.Tree()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tree
+}
+
+func socketsOf(t *testing.T, s *Subject) []Socket {
+	t.Helper()
+	sockets, err := s.Sockets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sockets
+}
+
+// accepted counts the connections in the server's hands.
+func accepted(t *testing.T, s *Subject) (n int) {
+	t.Helper()
+	for _, socket := range socketsOf(t, s) {
+		if socket.State == Established && socket.Inode != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+func BenchmarkTree(b *testing.B) {
+	s, err := Start(b.Context(), spec("family"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Stop()
+	for b.Loop() {
+		if _, err := s.Tree(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,48 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/term"
+
+	"socketlab/lab/report"
+)
+
+// A colorFlag is the value of --color.
+type colorFlag string
+
+// style is how to write on standard output: in colour, if it is wanted and can
+// be seen, and as wide as the terminal.
+func (when colorFlag) style() report.Style {
+	style := report.Style{Width: 80}
+	if width, _, err := term.GetSize(1); err == nil {
+		style.Width = width
+	}
+	switch when {
+	case "always":
+		style.Color = true
+	case "auto":
+		style.Color = term.IsTerminal(1) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	}
+	return style
+}
+
+// A progress is one line on standard error that says how far a long work has
+// come. It is shown only to somebody who watches.
+type progress struct{ shown bool }
+
+func (p *progress) show(format string, args ...any) {
+	if term.IsTerminal(2) && os.Getenv("TERM") != "dumb" {
+		fmt.Fprintf(os.Stderr, "\r"+format+"\x1b[K", args...)
+		p.shown = true
+	}
+}
+
+func (p *progress) clear() {
+	if p.shown {
+		fmt.Fprint(os.Stderr, "\r\x1b[K")
+	}
+}

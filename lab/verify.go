@@ -1,0 +1,167 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"socketlab/lab/report"
+	"socketlab/lab/verify"
+	"socketlab/models"
+	"socketlab/models/all"
+)
+
+type verifyCmd struct {
+	Model   modelsFlag    `predictor:"models" placeholder:"NAME,…" help:"Which models, or all; all is the default where no command is given."`
+	Check   []string      `predictor:"checks" placeholder:"GLOB,…" help:"Which checks: an id, a group or a pattern, such as close/half, bytes, life/*."`
+	Service string        `enum:"echo,talk" default:"echo" help:"What the command serves: echo or talk (${default})."`
+	Limit   int           `placeholder:"N" help:"How many clients the command serves at once by design; 0, the default: no limit."`
+	Timeout time.Duration `default:"5s" placeholder:"TIME" help:"How long to wait for any one event (${default})."`
+	Strict  bool          `help:"Fail also for what only should be."`
+	JSON    bool          `name:"json" help:"Print one JSON document, schema lab.verify/1."`
+	List    bool          `help:"List the checks, and what each of them demands."`
+	Command []string      `arg:"" optional:"" passthrough:"" help:"Any server: {port} in it is replaced. Without it, the port is appended; PORT is set too."`
+}
+
+func (verifyCmd) Help() string {
+	return `Each check starts the server anew, holds a conversation with it and looks at its
+processes. ✓ passed; ✗ failed; ! failed, but only should pass; – does not apply; ? could
+not be decided, which is never a pass.
+
+Examples:
+  lab verify                                  all models
+  lab verify --model=select,poll              two of them
+  lab verify --check=close/half -- ./server {port}
+  lab verify --model=blocking -- python3 server.py {port}    side by side
+  lab verify --limit=1 -- ./one-at-a-time {port}
+
+Exit codes: 0 all passed; 1 a check failed; 2 it could not run; 80 wrong command
+line; 130 interrupted.`
+}
+
+func (cmd *verifyCmd) Run(color colorFlag) error {
+	checks := verify.Select(cmd.Check)
+	if len(checks) == 0 {
+		return wrong("--check=%s matches none; lab verify --list shows all", strings.Join(cmd.Check, ","))
+	}
+	if cmd.List {
+		return listChecks(checks)
+	}
+	servers, err := cmd.servers()
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	defer stop()
+	start := time.Now()
+	var line progress
+	result := verify.Verify(ctx, servers, verify.Options{
+		Checks:   checks,
+		Wait:     cmd.Timeout,
+		Together: 2 * runtime.NumCPU(),
+		Progress: func(done, of int) { line.show("verify: %d of %d checks", done, of) },
+	})
+	line.clear()
+	if ctx.Err() != nil {
+		return interrupted{}
+	}
+	if cmd.JSON {
+		out := json.NewEncoder(os.Stdout)
+		out.SetIndent("", "  ")
+		if err := out.Encode(result); err != nil {
+			return err
+		}
+	} else {
+		style := color.style()
+		result.Matrix(os.Stdout, style)
+		result.Stories(os.Stdout, style)
+		fmt.Printf("\n%s\n", result.Summary(time.Since(start)))
+	}
+	return verdict(result, cmd.Strict)
+}
+
+// servers are those to be verified: models, a command, or both.
+func (cmd *verifyCmd) servers() ([]verify.Server, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	chosen := cmd.Model.models
+	if len(chosen) == 0 && len(cmd.Command) == 0 {
+		chosen = all.Models
+	}
+	var servers []verify.Server
+	for _, m := range chosen {
+		servers = append(servers, verify.Server{
+			Name:     m.Name,
+			Kind:     "model",
+			Limit:    m.Limit,
+			Services: []string{"echo", "talk"},
+			Command: func(service string) []string {
+				return []string{exe, "run", "--model=" + m.Name, "--listen=127.0.0.1:{port}", "--service=" + service}
+			},
+		})
+	}
+	if len(cmd.Command) > 0 {
+		servers = append(servers, verify.Server{
+			Name:     filepath.Base(cmd.Command[0]),
+			Kind:     "command",
+			Limit:    cmd.Limit,
+			Services: []string{cmd.Service},
+			Command:  func(string) []string { return cmd.Command },
+		})
+	}
+	return servers, nil
+}
+
+func listChecks(checks []verify.Check) error {
+	for _, c := range checks {
+		fmt.Printf("%-22s %-6s  %s\n", c.ID, c.Level, c.Says)
+	}
+	return nil
+}
+
+// verdict is the exit code of a result, as an error.
+func verdict(result report.Verify, strict bool) error {
+	for _, s := range result.Subjects {
+		if !s.OK(strict) {
+			return failed{}
+		}
+	}
+	return nil
+}
+
+// failed is a verdict, not a mishap: the report has told it.
+type failed struct{}
+
+func (failed) Error() string { return "" }
+func (failed) ExitCode() int { return 1 }
+
+// A modelsFlag is the value of --model where it names several: all, or names
+// with commas between them.
+type modelsFlag struct{ models []models.Model }
+
+func (f *modelsFlag) UnmarshalText(list []byte) error {
+	if string(list) == "all" {
+		f.models = all.Models
+		return nil
+	}
+	for name := range strings.SplitSeq(string(list), ",") {
+		m, err := modelNamed(name)
+		if err != nil {
+			return err
+		}
+		f.models = append(f.models, m)
+	}
+	return nil
+}

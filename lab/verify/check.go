@@ -1,0 +1,55 @@
+// Package verify holds servers to one behaviour. It watches from outside: a
+// server is a process with a port, whoever wrote it and in whatever language.
+//
+// A check is data, and a story: it connects, sends, expects. It waits for
+// events, each with a deadline, never for a fixed time; a deadline that passes
+// is a failure with a reason.
+package verify
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"socketlab/lab/report"
+)
+
+// A Check is one behaviour that every correct server shows.
+type Check struct {
+	ID      string       // a stable name: "close/half"
+	Level   report.Level // what a failure means
+	Service string       // which service it is about: "echo" or "talk"
+	Says    string       // the server … : the sentence that it enforces
+	Cause   string       // the usual cause of a failure
+	Try     string       // how to see it by hand, with PORT for the port
+	Run     func(*T)
+}
+
+// Group is the part of the id before the slash.
+func (c Check) Group() string { return path.Dir(c.ID) }
+
+// Checks are all checks, in the order in which they are run and shown.
+var Checks = slices.Concat(bytesChecks, closeChecks, manyChecks, lifeChecks, talkChecks)
+
+// Select returns the checks whose id matches one of the patterns, such as
+// "close/*" or "bytes". No pattern selects all.
+func Select(patterns []string) []Check {
+	if len(patterns) == 0 {
+		return Checks
+	}
+	var selected []Check
+	for _, c := range Checks {
+		if slices.ContainsFunc(patterns, func(pattern string) bool { return c.matches(pattern) }) {
+			selected = append(selected, c)
+		}
+	}
+	return selected
+}
+
+func (c Check) matches(pattern string) bool {
+	if !strings.Contains(pattern, "/") {
+		pattern += "/*" // a whole group
+	}
+	ok, _ := path.Match(pattern, c.ID)
+	return ok
+}

@@ -1,0 +1,218 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"socketlab/lab/report"
+	"socketlab/lab/subject"
+)
+
+// A T is one check on its way: the server that it looks at, and the story so
+// far. Its methods end the check when the server does not do what it should.
+type T struct {
+	Server *subject.Subject
+	Limit  int           // clients that the server serves at once; 0: no limit
+	Wait   time.Duration // how long to wait for any one event
+
+	ctx context.Context // done when the user interrupts
+
+	mu      sync.Mutex // a story may be told by several clients at once
+	story   []string
+	clients []*Client
+	note    string
+}
+
+// A verdict is what ends a check early; the runner recovers it.
+type verdict struct {
+	status           report.Status
+	expected, actual string
+	diff             []string
+}
+
+// Fail ends the check: the server did not do what it should.
+func (t *T) Fail(expected, actual string) {
+	panic(verdict{status: report.Fail, expected: expected, actual: actual})
+}
+
+// Skip ends the check: it does not apply to this server.
+func (t *T) Skip(why string) {
+	t.Note(why)
+	panic(verdict{status: report.Skip})
+}
+
+// Cannot ends the check: the harness itself could not do its part.
+func (t *T) Cannot(what string, err error) {
+	panic(verdict{status: report.Error, expected: "to be able to " + what, actual: err.Error()})
+}
+
+// Note adds a word to the verdict, such as "waits".
+func (t *T) Note(note string) { t.note = note }
+
+// Tell adds a line to the story.
+func (t *T) Tell(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.story = append(t.story, fmt.Sprintf(format, args...))
+}
+
+// Most is the number of clients to use for a story about n of them: fewer, if
+// the server cannot serve so many at once.
+func (t *T) Most(n int) int {
+	if t.Limit > 0 {
+		return min(n, t.Limit)
+	}
+	return n
+}
+
+// Each tells n stories at the same time, and waits for all.
+func (t *T) Each(n int, story func(i int)) {
+	ends := make(chan any, n)
+	for i := range n {
+		go func() {
+			defer func() { ends <- recover() }()
+			story(i)
+		}()
+	}
+	var first any
+	for range n {
+		if end := <-ends; first == nil {
+			first = end
+		}
+	}
+	if first != nil {
+		panic(first)
+	}
+}
+
+// Until waits until it has become true. If it does not in time, the check
+// fails with what it last saw.
+func (t *T) Until(expected string, see func() (actual string, ok bool)) {
+	deadline := time.Now().Add(t.Wait)
+	for pause := time.Millisecond; ; pause = min(2*pause, 20*time.Millisecond) {
+		actual, ok := see()
+		if ok {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fail(expected, fmt.Sprintf("%s, for %v", actual, t.Wait))
+		}
+		t.pause(pause)
+	}
+}
+
+// pause is for what the kernel gives no event for: its tables are looked at
+// again after a while.
+func (t *T) pause(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-t.ctx.Done():
+		t.Fail("the check to come to an end", "it took too long")
+	}
+}
+
+// Tree is what the server's processes are doing now.
+func (t *T) Tree() subject.Tree {
+	tree, err := t.Server.Tree()
+	if err != nil {
+		t.Cannot("look at the server's processes", err)
+	}
+	return tree
+}
+
+// ExpectQuiet waits until the server uses no CPU over a stretch of 200 ms.
+func (t *T) ExpectQuiet(when string) {
+	const stretch, most = 200 * time.Millisecond, 5 // percent of one core
+	t.Until("next to no CPU used "+when, func() (string, bool) {
+		before, start := t.Tree().CPU, time.Now()
+		t.pause(stretch)
+		used := t.Tree().CPU - before
+		share := 100 * float64(used) / float64(time.Since(start))
+		return fmt.Sprintf("%.0f %% of a core", share), share < most
+	})
+	t.Tell("the server is quiet %s", when)
+}
+
+// run holds one server to one check.
+func run(ctx context.Context, s Server, c Check, wait time.Duration) report.Check {
+	result := report.Check{ID: c.ID, Level: c.Level, Says: c.Says, Status: report.Pass}
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, 12*wait)
+	defer cancel()
+	t := &T{Limit: s.Limit, Wait: wait, ctx: ctx}
+	end := t.play(s, c)
+	result.MS = time.Since(start).Milliseconds()
+	result.Note = t.note
+	if end == nil {
+		return result
+	}
+	result.Status = end.status
+	if end.status == report.Skip {
+		return result
+	}
+	result.Expected, result.Actual, result.Diff = end.expected, end.actual, end.diff
+	result.Story, result.Hint, result.Try = t.story, c.Cause, c.Try
+	if t.Server != nil {
+		result.Output = string(t.Server.Output())
+	}
+	return result
+}
+
+// play starts the server, lets the check happen, and stops the server. It
+// returns nil if all went well.
+func (t *T) play(s Server, c Check) (end *verdict) {
+	server, err := subject.Start(t.ctx, s.spec(c.Service))
+	if err != nil {
+		return &verdict{status: report.Error, expected: "the server to listen", actual: err.Error()}
+	}
+	t.Server = server
+	defer server.Stop()
+	defer t.hangUp()
+	defer context.AfterFunc(t.ctx, t.hangUp)() // no read is longer than the check
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case verdict:
+			end = &v
+			t.explain(end)
+		default:
+			panic(v)
+		}
+	}()
+	c.Run(t)
+	return nil
+}
+
+// explain adds to an end what the story does not tell: that the server is not
+// there any more, or that it was we who ended it.
+func (t *T) explain(end *verdict) {
+	if ending, over := t.Server.Ending(); over && end.status == report.Fail {
+		end.actual += fmt.Sprintf("; the server has ended: %v", ending)
+	}
+	switch t.ctx.Err() {
+	case context.Canceled:
+		end.status, end.actual = report.Error, "interrupted"
+	case context.DeadlineExceeded:
+		end.actual += fmt.Sprintf("; the check was ended after %v", 12*t.Wait)
+	}
+}
+
+// hangUp closes what the check left open.
+func (t *T) hangUp() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range t.clients {
+		c.conn.Close()
+	}
+}
+
+// errors of sockets, in the words of the wire
+
+func isReset(err error) bool   { return errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) }
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
