@@ -3,6 +3,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/posener/complete"
@@ -10,6 +11,14 @@ import (
 
 	"socketlab/lab/verify"
 )
+
+type completionCmd struct{ kongplete.InstallCompletions }
+
+func (completionCmd) Help() string {
+	return `Examples:
+  source <(lab completion)                for this shell
+  lab completion >>~/.bashrc              for all that you open from now on`
+}
 
 // predictors are what tab completion knows of values, by the name in a field's
 // predictor tag.
@@ -32,7 +41,9 @@ func list(names func() []string) complete.Predictor {
 		there := args.Last[:strings.LastIndexByte(args.Last, ',')+1]
 		var predicted []string
 		for _, name := range names() {
-			predicted = append(predicted, there+name)
+			if !slices.Contains(strings.Split(there, ","), name) {
+				predicted = append(predicted, there+name)
+			}
 		}
 		return predicted
 	})

@@ -23,12 +23,12 @@ func main() {
 
 // The grammar: a field is a command, and its file has the same name.
 type grammar struct {
-	Models     modelsCmd                    `cmd:"" help:"Show the models: what each one waits in and what a client costs."`
-	Run        runCmd                       `cmd:"" help:"Run one model as a server."`
-	Verify     verifyCmd                    `cmd:"" help:"Hold models, or any server, to the same behaviour."`
-	Chat       chatCmd                      `cmd:"" help:"Talk to a line server from the terminal."`
-	Version    versionCmd                   `cmd:"" help:"Show what was built, from what, for what."`
-	Completion kongplete.InstallCompletions `cmd:"" help:"Print the shell code that turns on tab completion: source <(lab completion)."`
+	Models     modelsCmd     `cmd:"" help:"Show the models: what each one waits in and what a client costs."`
+	Run        runCmd        `cmd:"" help:"Run one model as a server."`
+	Verify     verifyCmd     `cmd:"" help:"Hold models, or any server, to the same behaviour."`
+	Chat       chatCmd       `cmd:"" help:"Talk to a line server from the terminal."`
+	Version    versionCmd    `cmd:"" help:"Show what was built, from what, for what."`
+	Completion completionCmd `cmd:"" help:"Print the shell code that turns on tab completion."`
 
 	Color colorFlag `enum:"auto,always,never" default:"auto" help:"Use colour: ${enum}. NO_COLOR and TERM=dumb are honoured."`
 }
@@ -73,8 +73,8 @@ func lab(args []string) int {
 // commandOf is the command that a wrong command line meant, with a space.
 func commandOf(err error) string {
 	var wrong *kong.ParseError
-	if errors.As(err, &wrong) && wrong.Context != nil && wrong.Context.Command() != "" {
-		return wrong.Context.Command() + " "
+	if errors.As(err, &wrong) && wrong.Context != nil && wrong.Context.Selected() != nil {
+		return wrong.Context.Selected().Name + " "
 	}
 	return ""
 }

@@ -45,10 +45,21 @@ Examples:
   lab run --model=blocking --service=talk       a conversation in turns
   lab run --model=poll --listen=[::1]:0         IPv6, and any free port
   lab run --model=goroutine --listen=:7000 --open    for the whole classroom
-  lab run --model=select --sleep=500ms          what one slow handler does to all
+  lab run --model=select --sleep=500ms          one slow handler, and all wait
 
 Exit codes: 0 stopped; 2 could not listen, or the server failed; 80 wrong command
 line; 130 ended at once by a second signal.`
+}
+
+// Validate refuses what the grammar lets pass.
+func (cmd *runCmd) Validate() error {
+	switch {
+	case min(cmd.Work, cmd.Sleep, cmd.Grace) < 0:
+		return errors.New("--work, --sleep and --grace are times, such as 2ms; they cannot be negative")
+	case cmd.Backlog < 0:
+		return errors.New("--backlog is a number of connections; it cannot be negative")
+	}
+	return nil
 }
 
 func (cmd *runCmd) Run() error {
@@ -115,7 +126,7 @@ func (cmd *runCmd) announce(addr netip.AddrPort) {
 	case 1:
 		limit = "one client at a time"
 	default:
-		limit = fmt.Sprintf("about %d clients at once", cmd.Model.Limit)
+		limit = fmt.Sprintf("about %d clients", cmd.Model.Limit)
 	}
 	options := ""
 	if cmd.Work > 0 {
@@ -137,14 +148,17 @@ func (cmd *runCmd) address() (netip.AddrPort, error) {
 		where = "127.0.0.1:" + where // a port alone
 	}
 	found, err := net.ResolveTCPAddr("tcp", where)
+	if err == nil && strings.HasSuffix(where, ":") { // package net takes it for 0
+		err = errors.New("the port is missing")
+	}
 	if err != nil {
 		return netip.AddrPort{}, wrong("--listen=%s: %v; want HOST:PORT, such as 127.0.0.1:7000 or [::1]:7000", cmd.Listen, cause(err))
 	}
-	addr := found.AddrPort()
+	addr := netip.AddrPortFrom(found.AddrPort().Addr().Unmap(), found.AddrPort().Port())
 	if !addr.Addr().IsValid() { // ":7000" is every address there is
 		addr = netip.AddrPortFrom(netip.IPv6Unspecified(), addr.Port())
 	}
-	if !addr.Addr().Unmap().IsLoopback() && !cmd.Open {
+	if !addr.Addr().IsLoopback() && !cmd.Open {
 		return netip.AddrPort{}, wrong("--listen=%s would let other machines in; say --open if you mean it, or use 127.0.0.1:%d", cmd.Listen, addr.Port())
 	}
 	return addr, nil

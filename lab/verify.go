@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -29,8 +30,11 @@ type verifyCmd struct {
 	Timeout time.Duration `default:"5s" placeholder:"TIME" help:"How long to wait for any one event (${default})."`
 	Strict  bool          `help:"Fail also for what only should be."`
 	JSON    bool          `name:"json" help:"Print one JSON document, schema lab.verify/1."`
+	Seed    uint64        `placeholder:"N" help:"Seed of the first random schedule; without it, a new one each time. A failure prints it."`
+	Rounds  int           `default:"5" placeholder:"N" help:"How many random schedules to play (${default}); 1000 for a long hunt."`
+	Replay  string        `type:"existingfile" placeholder:"FILE" help:"Play the schedule in FILE, as printed by a failure, instead of random ones."`
 	List    bool          `help:"List the checks, and what each of them demands."`
-	Command []string      `arg:"" optional:"" passthrough:"" help:"Any server: {port} in it is replaced. Without it, the port is appended; PORT is set too."`
+	Command []string      `arg:"" optional:"" help:"Any server: {port} in it is replaced. Without it, the port is appended; PORT is set too."`
 }
 
 func (verifyCmd) Help() string {
@@ -49,7 +53,21 @@ Exit codes: 0 all passed; 1 a check failed; 2 it could not run; 80 wrong command
 line; 130 interrupted.`
 }
 
+// Validate refuses what the grammar lets pass.
+func (cmd *verifyCmd) Validate() error {
+	switch {
+	case cmd.Timeout <= 0:
+		return errors.New("--timeout is a time to wait, such as 5s; it must be positive")
+	case cmd.Limit < 0:
+		return errors.New("--limit is a number of clients; it cannot be negative")
+	}
+	return nil
+}
+
 func (cmd *verifyCmd) Run(color colorFlag) error {
+	if cmd.Replay != "" {
+		cmd.Check = []string{"random"}
+	}
 	checks := verify.Select(cmd.Check)
 	if len(checks) == 0 {
 		return wrong("--check=%s matches none; lab verify --list shows all", strings.Join(cmd.Check, ","))
@@ -61,19 +79,23 @@ func (cmd *verifyCmd) Run(color colorFlag) error {
 	if err != nil {
 		return err
 	}
+	options, err := cmd.options()
+	if err != nil {
+		return err
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
 	start := time.Now()
 	var line progress
-	result := verify.Verify(ctx, servers, verify.Options{
-		Checks:   checks,
-		Wait:     cmd.Timeout,
-		Together: 2 * runtime.NumCPU(),
-		Progress: func(done, of int) { line.show("verify: %d of %d checks", done, of) },
-	})
+	options.Checks = checks
+	options.Progress = func(done, of int) { line.show("verify: %d of %d checks", done, of) }
+	result, err := verify.Verify(ctx, servers, options)
 	line.clear()
 	if ctx.Err() != nil {
 		return interrupted{}
+	}
+	if err != nil {
+		return err
 	}
 	if cmd.JSON {
 		out := json.NewEncoder(os.Stdout)
@@ -88,6 +110,31 @@ func (cmd *verifyCmd) Run(color colorFlag) error {
 		fmt.Printf("\n%s\n", result.Summary(time.Since(start)))
 	}
 	return verdict(result, cmd.Strict)
+}
+
+// options are the flags that say how to verify.
+func (cmd *verifyCmd) options() (verify.Options, error) {
+	o := verify.Options{
+		Wait:     cmd.Timeout,
+		Together: 2 * runtime.NumCPU(),
+		Seed:     cmd.Seed,
+		Rounds:   cmd.Rounds,
+	}
+	if o.Seed == 0 {
+		o.Seed = uint64(time.Now().UnixNano())
+	}
+	if cmd.Replay == "" {
+		return o, nil
+	}
+	file, err := os.Open(cmd.Replay)
+	if err != nil {
+		return o, err
+	}
+	defer file.Close()
+	if o.Replay, err = verify.ReadSchedule(file); err != nil {
+		return o, fmt.Errorf("%s is not a schedule: %w", cmd.Replay, err)
+	}
+	return o, nil
 }
 
 // servers are those to be verified: models, a command, or both.

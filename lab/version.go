@@ -10,6 +10,11 @@ import (
 
 type versionCmd struct{}
 
+func (versionCmd) Help() string {
+	return `Examples:
+  lab version`
+}
+
 func (versionCmd) Run() error {
 	revision := "of an unknown commit"
 	if info, ok := debug.ReadBuildInfo(); ok {

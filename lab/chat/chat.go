@@ -42,7 +42,7 @@ func (c Chat) Run() error {
 		return err
 	}
 	defer conn.Close()
-	socket, err := conn.File() // a copy, outside the Go runtime's own epoll(7)
+	socket, err := conn.File() // a copy of the descriptor, for select
 	if err != nil {
 		return err
 	}

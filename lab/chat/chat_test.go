@@ -277,7 +277,7 @@ func TestServerDoesNotRead(t *testing.T) {
 		n, _ := io.Copy(io.Discard, c)
 		received <- n
 	}))
-	unix.SetsockoptInt(int(socket.Fd()), unix.SOL_SOCKET, unix.SO_SNDBUF, 64<<10)
+	unix.SetsockoptInt(int(socket.Fd()), unix.SOL_SOCKET, unix.SO_SNDBUF, 8<<10)
 	unix.SetNonblock(int(socket.Fd()), false) // the loop sees to that itself
 	stdin, keyboard := pipe(t)
 	r, stdout := pipe(t)
@@ -323,6 +323,9 @@ func TestServerDoesNotRead(t *testing.T) {
 	}
 	if err := <-ended; err != io.EOF {
 		t.Errorf("the client ended with %v, want EOF", err)
+	}
+	if flags, _ := unix.FcntlInt(uintptr(l.socket), unix.F_GETFL, 0); flags&unix.O_NONBLOCK == 0 {
+		t.Error("a write to the socket may sleep")
 	}
 }
 
@@ -476,36 +479,63 @@ func TestServerResetsWhileSending(t *testing.T) {
 	p.leaves(errReset)
 }
 
-// A reset is told only once. If a write is told, and reading then says "the
-// end", it was a reset all the same, and what had come before it is shown.
-func TestWriteFindsReset(t *testing.T) {
-	socket := dial(t, serve(t, func(c *net.TCPConn) {
-		io.WriteString(c, "oh\n")
-		c.SetLinger(0)
-	}))
-	var screen bytes.Buffer
-	l := &loop{socket: int(socket.Fd()), screen: &screen, unsent: []byte("hello\n")}
-	fds := []unix.PollFd{{Fd: int32(l.socket)}} // asks for nothing but errors
-	for fds[0].Revents&unix.POLLERR == 0 {
-		if n, err := sys.Poll(fds, int(patience.Milliseconds())); n == 0 || err != nil {
-			t.Fatalf("no reset: %v", err)
-		}
-	}
-	l.onWritable()
-	if err := l.onServer(); err != nil {
-		t.Fatal(err)
-	}
-	if screen.String() != "oh\n" {
-		t.Errorf("shown %q, want %q", screen.String(), "oh\n")
-	}
-	if err := l.onServer(); err != errReset {
-		t.Errorf("it ended with %v, want a reset", err)
-	}
-}
-
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+// A failure is told only once. If a write is told, and reading then says "the
+// end", it was a reset all the same; but to write to a server that has closed is
+// no reset. Either way, what had come before is shown.
+func TestWriteFails(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		close func(c *net.TCPConn)
+		want  error
+	}{
+		{"reset", func(c *net.TCPConn) { c.SetLinger(0) }, errReset},
+		{"closed", func(c *net.TCPConn) {}, io.EOF},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			socket := dial(t, serve(t, func(c *net.TCPConn) {
+				io.ReadFull(c, make([]byte, len("hello\n")))
+				io.WriteString(c, "oh\n")
+				test.close(c)
+			}))
+			var screen bytes.Buffer
+			l := &loop{socket: int(socket.Fd()), screen: &screen, end: io.EOF, unsent: []byte("what?\n")}
+			sys.Write(l.socket, []byte("hello\n"))
+			wait(t, l.socket, unix.POLLRDHUP)
+			if test.want == io.EOF {
+				sys.Write(l.socket, []byte("too late\n"))
+			}
+			wait(t, l.socket, unix.POLLERR)
+			l.onWritable()
+			if string(l.unsent) != "what?\n" {
+				t.Errorf("unsent is %q, want all of it", l.unsent)
+			}
+			if err := l.onServer(); err != nil {
+				t.Fatal(err)
+			}
+			if screen.String() != "oh\n" {
+				t.Errorf("shown %q, want %q", screen.String(), "oh\n")
+			}
+			if err := l.onServer(); err != test.want {
+				t.Errorf("it ended with %v, want %v", err, test.want)
+			}
+		})
+	}
+}
+
+// wait waits until poll(2) tells this of fd.
+func wait(t *testing.T, fd int, event int16) {
+	t.Helper()
+	fds := []unix.PollFd{{Fd: int32(fd), Events: event}}
+	for fds[0].Revents&event == 0 {
+		if n, err := sys.Poll(fds, int(patience.Milliseconds())); n == 0 || err != nil {
+			t.Fatalf("poll told nothing: %v", err)
+		}
+	}
+}
 
 // A port is bound here and nobody listens on it, so nobody else can either.
 func TestNobodyListens(t *testing.T) {

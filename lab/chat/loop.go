@@ -23,7 +23,7 @@ type loop struct {
 	socket    int           // what the server says comes from here
 	screen    io.Writer     // shows what the server says
 	notes     io.Writer     // shows what the client itself has to say
-	heartbeat time.Duration // "waiting…" after a silence of this length; 0: never
+	heartbeat time.Duration // "waiting…" after each such silence; 0: never
 	turns     bool          // one line, one answer, one line, ...
 
 	unsent []byte // what the kernel has not taken yet
@@ -54,9 +54,9 @@ func (l *loop) hold() error {
 	for {
 		l.takeTurn()
 		l.finish()
+		nfd, timeout := max(l.keyboard, l.socket)+1, l.patience()
 		readable, writable := l.interest()
-		nfd := max(l.keyboard, l.socket) + 1
-		n, err := sys.Select(nfd, readable, writable, l.patience()) // the line that sleeps
+		n, err := sys.Select(nfd, readable, writable, timeout) // sleeps
 		if err != nil {
 			return err
 		}

@@ -29,6 +29,10 @@ func (c Check) tell(w io.Writer, style Style, s Subject) {
 	for _, line := range c.Diff {
 		fmt.Fprintf(w, "      %s\n", line)
 	}
+	if c.Schedule != "" {
+		fmt.Fprintf(w, "    the schedule, for --replay=FILE:\n")
+		indent(w, "      ", c.Schedule)
+	}
 	if c.Hint != "" {
 		fmt.Fprintf(w, "    usual cause: %s\n", c.Hint)
 	}
@@ -37,9 +41,13 @@ func (c Check) tell(w io.Writer, style Style, s Subject) {
 	}
 	if output := strings.TrimSpace(c.Output); output != "" {
 		fmt.Fprintf(w, "    the server printed:\n")
-		for line := range strings.Lines(output) {
-			fmt.Fprintf(w, "      | %s\n", strings.TrimRight(line, "\n"))
-		}
+		indent(w, "      | ", output)
+	}
+}
+
+func indent(w io.Writer, by, text string) {
+	for line := range strings.Lines(text) {
+		fmt.Fprintf(w, "%s%s\n", by, strings.TrimRight(line, "\n"))
 	}
 }
 

@@ -31,11 +31,12 @@ type Check struct {
 	Note     string   `json:"note,omitempty"`     // a word about a pass or a skip: "waits"
 	Expected string   `json:"expected,omitempty"` // these two only if it failed
 	Actual   string   `json:"actual,omitempty"`
-	Hint     string   `json:"hint,omitempty"`   // the usual cause
-	Try      string   `json:"try,omitempty"`    // how to see it by hand
-	Story    []string `json:"story,omitempty"`  // what happened, in order
-	Diff     []string `json:"diff,omitempty"`   // the bytes around the first difference
-	Output   string   `json:"output,omitempty"` // what the server itself printed, the end of it
+	Hint     string   `json:"hint,omitempty"`     // the usual cause
+	Try      string   `json:"try,omitempty"`      // how to see it by hand
+	Story    []string `json:"story,omitempty"`    // what happened, in order
+	Diff     []string `json:"diff,omitempty"`     // the bytes around the first difference
+	Schedule string   `json:"schedule,omitempty"` // of random/schedules, for --replay
+	Output   string   `json:"output,omitempty"`   // what the server itself printed, the end of it
 }
 
 // A Level says what a failure means.

@@ -110,7 +110,7 @@ func (e *DeafError) Error() string {
 
 // printed quotes the last lines of a server's output.
 func printed(text []byte) string {
-	text = bytes.TrimSpace(text)
+	text = bytes.TrimSpace(text[max(0, len(text)-2000):])
 	if len(text) == 0 {
 		return "it printed nothing"
 	}

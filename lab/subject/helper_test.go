@@ -37,7 +37,7 @@ var roles = map[string]func(){
 	"listen":   func() { listen("127.0.0.1:" + port()); wait() },
 	"listen6":  func() { listen("[::1]:" + port()); wait() },
 	"anywhere": func() { listen(":" + port()); wait() },
-	"v6only":   func() { listenV6only(); wait() },
+	"v6only":   func() { listen("[::]:" + port()); wait() },
 	"apart":    func() { listen("127.0.0.2:" + port()); wait() },
 	"elsewhere": func() {
 		fmt.Println("Server running")
@@ -54,8 +54,8 @@ var roles = map[string]func(){
 		fmt.Fprintln(os.Stderr, "bad luck")
 		os.Exit(3)
 	},
-	"abort":  func() { syscall.Kill(os.Getpid(), syscall.SIGABRT); wait() },
-	"silent": wait,
+	"suicide": func() { syscall.Kill(os.Getpid(), syscall.SIGKILL); wait() },
+	"silent":  wait,
 	"stubborn": func() {
 		signal.Ignore(syscall.SIGTERM)
 		start("stubbornchild", false)
@@ -109,7 +109,7 @@ var roles = map[string]func(){
 		for {
 			conn, err := l.Accept()
 			must(err)
-			leaked = append(leaked, conn)
+			kept = append(kept, conn)
 		}
 	},
 	"zombies": func() {
@@ -176,24 +176,21 @@ var roles = map[string]func(){
 	},
 }
 
-var leaked []net.Conn
-
 func port() string { return os.Args[len(os.Args)-1] }
 func wait()        { select {} }
 
 func listen(addr string) net.Listener {
-	l, err := net.Listen("tcp", addr)
+	network := "tcp"
+	if strings.HasPrefix(addr, "[::]") {
+		network = "tcp6" // sets IPV6_V6ONLY
+	}
+	l, err := net.Listen(network, addr)
 	must(err)
+	kept = append(kept, l)
 	return l
 }
 
-func listenV6only() {
-	l, err := net.Listen("tcp6", "[::]:"+port())
-	must(err)
-	leakedListener = l
-}
-
-var leakedListener net.Listener
+var kept []any // what the garbage collector would close
 
 func burn() {
 	for used := time.Duration(0); used < 50*time.Millisecond; {
@@ -220,7 +217,7 @@ func must(err error) {
 
 // spec is this test binary in one of the roles.
 func spec(role string) Spec {
-	return Spec{Name: role, Command: []string{os.Args[0], "{port}"}, Env: []string{helper + "=" + role}}
+	return Spec{Name: role, Command: []string{os.Args[0], "{port}"}, Env: []string{helper + "=" + role, "GORACE=atexit_sleep_ms=0"}}
 }
 
 // begin starts a server that must start.

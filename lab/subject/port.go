@@ -2,12 +2,13 @@ package subject
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 
-	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -77,16 +78,14 @@ func inUse(number uint16) error {
 // kernel takes the ports of outgoing connections, if that leaves any.
 func portRange() (low, high int) {
 	low, high = 20000, 32768
-	proc, err := procfs.NewDefaultFS()
-	if err != nil {
-		return low, high
-	}
-	ephemeral, err := proc.SysctlInts("net.ipv4.ip_local_port_range")
-	if err != nil || len(ephemeral) != 2 {
-		return low, high
+	var first, last int
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if err == nil {
+		_, err = fmt.Sscan(string(text), &first, &last)
 	}
 	const enough, unprivileged = 2000, 1024
-	switch first, last := ephemeral[0], ephemeral[1]; {
+	switch {
+	case err != nil:
 	case first >= unprivileged+enough:
 		return max(unprivileged, first-12000), first
 	case last <= 65535-enough:

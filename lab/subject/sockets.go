@@ -1,14 +1,16 @@
 package subject
 
 import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/netip"
+	"os"
+	"slices"
 	"strconv"
-
-	"github.com/prometheus/procfs"
 )
 
 // A State is a state of a TCP connection: RFC 9293, section 3.3.2, with the
@@ -78,38 +80,86 @@ func (s *Subject) table() ([]Socket, error) {
 }
 
 // table reads the TCP sockets of the network namespace of the process whose
-// folder in /proc it is given, IPv4 first. procfs would rather have us use
-// netlink, but that needs a module which may not be loaded.
+// folder in /proc it is given, IPv4 first. It is read by hand: the library for
+// it, procfs, compiles regular expressions when a program starts, and our
+// process model starts this program once for each client.
 func table(proc string) ([]Socket, error) {
-	kernel, err := procfs.NewFS(proc)
-	if err != nil {
-		return nil, err
-	}
-	v4, err := kernel.NetTCP()
-	v6, err6 := kernel.NetTCP6()
+	v4, err := readTable(proc + "/net/tcp")
+	v6, err6 := readTable(proc + "/net/tcp6")
 	if errors.Is(err6, fs.ErrNotExist) {
 		err6 = nil // a machine without IPv6
 	}
-	var all []Socket
-	for _, line := range append(v4, v6...) {
-		all = append(all, Socket{
-			Local:  addrPort(line.LocalAddr, line.LocalPort),
-			Remote: addrPort(line.RemAddr, line.RemPort),
-			State:  State(line.St),
-			Unsent: int(line.TxQueue),
-			Unread: int(line.RxQueue),
-			Inode:  line.Inode,
-		})
-	}
-	if err := errors.Join(err, err6); err != nil {
+	return append(v4, v6...), errors.Join(err, err6)
+}
+
+func readTable(path string) ([]Socket, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
 		return nil, fmt.Errorf("table of sockets: %w", err)
+	}
+	var all []Socket
+	_, text, _ = bytes.Cut(text, []byte("\n")) // the heading
+	for line := range bytes.Lines(text) {
+		socket, err := parseSocket(line)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		all = append(all, socket)
 	}
 	return all, nil
 }
 
-func addrPort(ip net.IP, port uint64) netip.AddrPort {
-	addr, _ := netip.AddrFromSlice(ip)
-	return netip.AddrPortFrom(addr.Unmap(), uint16(port))
+// parseSocket takes a line of the table apart: proc_net(5), /proc/net/tcp.
+func parseSocket(line []byte) (Socket, error) {
+	fields := bytes.Fields(line)
+	if len(fields) < 10 {
+		return Socket{}, fmt.Errorf("not a socket: %q", line)
+	}
+	unsent, unread, _ := bytes.Cut(fields[4], []byte(":"))
+	var bad error
+	number := func(digits []byte, base int) uint64 {
+		n, err := strconv.ParseUint(string(digits), base, 64)
+		bad = errors.Join(bad, err)
+		return n
+	}
+	addr := func(text []byte) netip.AddrPort {
+		ip, err := parseIP(text)
+		bad = errors.Join(bad, err)
+		return ip
+	}
+	socket := Socket{
+		Local:  addr(fields[1]),
+		Remote: addr(fields[2]),
+		State:  State(number(fields[3], 16)),
+		Unsent: int(number(unsent, 16)),
+		Unread: int(number(unread, 16)),
+		Inode:  number(fields[9], 10),
+	}
+	if bad != nil {
+		return Socket{}, fmt.Errorf("not a socket: %q: %w", line, bad)
+	}
+	return socket, nil
+}
+
+// parseIP reads "0100007F:1B58", 127.0.0.1 and port 7000: an address is printed
+// as words of 32 bits, each in the byte order of this machine.
+func parseIP(text []byte) (netip.AddrPort, error) {
+	digits, port, _ := bytes.Cut(text, []byte(":"))
+	ip, err := hex.AppendDecode(nil, digits)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	for word := range slices.Chunk(ip, 4) {
+		if len(word) == 4 {
+			binary.BigEndian.PutUint32(word, binary.NativeEndian.Uint32(word))
+		}
+	}
+	addr, ok := netip.AddrFromSlice(ip)
+	number, err := strconv.ParseUint(string(port), 16, 16)
+	if err != nil || !ok {
+		return netip.AddrPort{}, fmt.Errorf("not an address: %q", text)
+	}
+	return netip.AddrPortFrom(addr.Unmap(), uint16(number)), nil
 }
 
 var (
@@ -155,18 +205,11 @@ func (s *Subject) owns(inode uint64) (owned, known bool) {
 }
 
 func hasSocket(pid int, inode uint64) (bool, error) {
-	kernel, err := procfs.NewDefaultFS()
-	if err != nil {
-		return false, err
-	}
-	p, err := kernel.Proc(pid)
-	if err != nil {
-		return false, err
-	}
-	files, err := p.FileDescriptorTargets()
+	folder := "/proc/" + strconv.Itoa(pid) + "/fd"
+	files, err := os.ReadDir(folder)
 	link := fmt.Sprintf("socket:[%d]", inode)
 	for _, file := range files {
-		if file == link {
+		if target, _ := os.Readlink(folder + "/" + file.Name()); target == link {
 			return true, nil
 		}
 	}

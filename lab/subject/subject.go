@@ -262,6 +262,10 @@ func (s *Subject) waitListening(ctx context.Context) error {
 	var before netip.AddrPort
 	for pause := time.Millisecond; ; pause = min(pause*3/2, 20*time.Millisecond) {
 		addr := s.findListener()
+		if !s.alive() {
+			<-s.exited // its child may listen already, as a daemon's does
+			return s.whyEnded()
+		}
 		if addr.IsValid() && (addr.Addr().Is4() || addr == before) {
 			s.addr = addr
 			return nil
@@ -270,7 +274,6 @@ func (s *Subject) waitListening(ctx context.Context) error {
 		select {
 		case <-time.After(pause):
 		case <-s.exited:
-			return s.whyEnded()
 		case <-ctx.Done():
 			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return fmt.Errorf("%s: waiting until it listens: %w", s.Spec.Name, ctx.Err())
@@ -278,6 +281,13 @@ func (s *Subject) waitListening(ctx context.Context) error {
 			return s.whyDeaf(time.Since(start))
 		}
 	}
+}
+
+// alive reports whether the process that was started still runs. Exited comes
+// a little later, when its output was read.
+func (s *Subject) alive() bool {
+	p, err := readStat(s.Pid())
+	return err == nil && p.born == s.born && p.state != 'Z'
 }
 
 // findListener is the loopback address on which the subject listens now.

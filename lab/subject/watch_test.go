@@ -378,3 +378,62 @@ func BenchmarkTree(b *testing.B) {
 		}
 	}
 }
+
+// Starting and stopping, well or badly, costs this process nothing for good.
+func TestNothingIsKept(t *testing.T) {
+	s := begin(t, spec("listen")) // what is opened once and for all, is
+	s.Stop()
+	self := func() int {
+		files, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(files)
+	}
+	before := self()
+	for _, spec := range []Spec{spec("listen"), spec("orphans"), spec("exit"), {Command: []string{"no-such-server"}}} {
+		if s, err := Start(t.Context(), spec); err == nil {
+			s.Stop()
+		}
+	}
+	if after := self(); after != before {
+		t.Errorf("%d descriptors are open, %d before", after, before)
+	}
+	if len(live.subjects) != 0 {
+		t.Errorf("%d subjects are still on the list", len(live.subjects))
+	}
+}
+
+// FuzzParseSocket: whatever a line of the table says, parsing it neither panics
+// nor reads an address that is not there.
+func FuzzParseSocket(f *testing.F) {
+	f.Add([]byte("   0: 0100007F:1B58 00000000:0000 0A 00000000:00000002 00:00000000 00000000     0        0 31337 1 0 100 0 0 10 0\n"))
+	f.Add([]byte("   1: 00000000000000000000000001000000:1F90 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 42 1 0\n"))
+	f.Add([]byte("   2: 0100:1 : 0A : : : : : :\n"))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		socket, err := parseSocket(line)
+		if err == nil && (!socket.Local.IsValid() || !socket.Remote.IsValid()) {
+			t.Fatalf("%q: no error, and no address: %+v", line, socket)
+		}
+	})
+}
+
+func TestParseSocket(t *testing.T) {
+	for line, want := range map[string]Socket{
+		"   0: 0100007F:1B58 0200000A:C350 01 00000010:00000002 00:00000000 00000000     0        0 31337 1 0 100 0 0 10 0": {
+			Local:  netip.MustParseAddrPort("127.0.0.1:7000"),
+			Remote: netip.MustParseAddrPort("10.0.0.2:50000"),
+			State:  Established, Unsent: 16, Unread: 2, Inode: 31337,
+		},
+		"   1: 00000000000000000000000001000000:1F90 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 42 1 0": {
+			Local:  netip.MustParseAddrPort("[::1]:8080"),
+			Remote: netip.MustParseAddrPort("[::]:0"),
+			State:  Listen, Inode: 42,
+		},
+	} {
+		got, err := parseSocket([]byte(line))
+		if err != nil || got != want {
+			t.Errorf("parseSocket(%q) = %+v, %v; want %+v", line, got, err, want)
+		}
+	}
+}

@@ -22,6 +22,7 @@ type Check struct {
 	Says    string       // the server … : the sentence that it enforces
 	Cause   string       // the usual cause of a failure
 	Try     string       // how to see it by hand, with PORT for the port
+	Files   uint64       // descriptors that the server may have open; 0: as it is
 	Run     func(*T)
 }
 
@@ -29,7 +30,7 @@ type Check struct {
 func (c Check) Group() string { return path.Dir(c.ID) }
 
 // Checks are all checks, in the order in which they are run and shown.
-var Checks = slices.Concat(bytesChecks, closeChecks, manyChecks, lifeChecks, talkChecks)
+var Checks = slices.Concat(bytesChecks, closeChecks, manyChecks, lifeChecks, randomChecks, talkChecks)
 
 // Select returns the checks whose id matches one of the patterns, such as
 // "close/*" or "bytes". No pattern selects all.

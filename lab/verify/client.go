@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,9 +27,9 @@ type Client struct {
 	mu      sync.Mutex // guards what follows
 	changed *sync.Cond // tells of that
 	queue   [][]byte   // to be sent, in segments; nil is FIN
+	sent    int        // bytes that the kernel took
 	failed  error      // why sending ended
 
-	read int // bytes received so far
 }
 
 // Dial connects one more client.
@@ -72,13 +73,15 @@ func (c *Client) send() {
 		}
 		p := c.queue[0]
 		c.mu.Unlock()
+		var n int
 		var err error
 		if p == nil {
 			err = c.conn.CloseWrite()
 		} else {
-			_, err = c.conn.Write(p)
+			n, err = c.conn.Write(p)
 		}
 		c.mu.Lock()
+		c.sent += n
 		if c.failed == nil {
 			c.failed = err
 		}
@@ -135,7 +138,34 @@ func (c *Client) Flush() {
 		c.changed.Wait()
 	}
 	if c.failed != nil {
-		c.t.Fail(c.name+" to be able to send", c.failed.Error())
+		c.fail(c.name+" to be able to send", c.failed.Error())
+	}
+}
+
+// Pour sends bytes and waits until the kernel takes no more of them, because
+// nobody reads: all of them, or until nothing has moved for a while. It returns
+// how many went.
+func (c *Client) Pour(p []byte) int {
+	const still = 150 * time.Millisecond
+	for piece := range slices.Chunk(p, 64<<10) {
+		c.enqueue(piece)
+	}
+	last, since := -1, time.Now()
+	for {
+		c.mu.Lock()
+		sent, left, failed := c.sent, len(c.queue), c.failed
+		c.mu.Unlock()
+		if failed != nil {
+			c.fail(c.name+" to be able to send", failed.Error())
+		}
+		if sent != last {
+			last, since = sent, time.Now()
+		}
+		if left == 0 || time.Since(since) > still {
+			c.t.Tell("%s sent %s of %s without reading", c.name, thousands(sent), count(len(p)))
+			return sent
+		}
+		c.t.pause(5 * time.Millisecond)
 	}
 }
 
@@ -175,13 +205,12 @@ func (c *Client) Expect(want []byte) {
 		got += n
 		if err != nil {
 			c.t.Tell("%s received %s, then %s", c.name, count(got), c.ending(err))
-			c.t.Fail(quantity(want), fmt.Sprintf("%s, then %s", count(got), c.ending(err)))
+			c.fail(quantity(want), fmt.Sprintf("%s, then %s", count(got), c.ending(err)))
 		}
 		if n > 0 { // a large answer may take long, as long as it keeps coming
 			c.conn.SetReadDeadline(time.Now().Add(c.t.Wait))
 		}
 	}
-	c.read += len(want)
 	c.t.Tell("%s received %s", c.name, quantity(want))
 }
 
@@ -203,6 +232,7 @@ func (c *Client) ExpectFIN() {
 		c.t.Tell("%s received %s too many", c.name, quantity(extra[:n]))
 		panic(verdict{
 			status:   report.Fail,
+			client:   c.name,
 			expected: "FIN, and nothing more",
 			actual:   quantity(extra[:n]) + " too many",
 			diff:     difference(nil, 0, extra[:n]),
@@ -210,7 +240,7 @@ func (c *Client) ExpectFIN() {
 	}
 	c.t.Tell("%s received %s", c.name, c.ending(err))
 	if err != io.EOF {
-		c.t.Fail("FIN", c.ending(err))
+		c.fail("FIN", c.ending(err))
 	}
 }
 
@@ -221,10 +251,24 @@ func (c *Client) ExpectNothing(expected string) {
 	n, err := c.conn.Read(p)
 	switch {
 	case n > 0:
-		c.t.Fail(expected, c.name+" received "+quantity(p[:n]))
+		c.fail(expected, c.name+" received "+quantity(p[:n]))
 	case !isTimeout(err):
-		c.t.Fail(expected, c.name+" received "+c.ending(err))
+		c.fail(expected, c.name+" received "+c.ending(err))
 	}
+}
+
+// Arrives waits for a while, and says whether something has come by then. It
+// takes none of it.
+func (c *Client) Arrives(patience time.Duration) bool {
+	raw, err := c.conn.SyscallConn()
+	if err != nil {
+		c.t.Cannot("look at a connection", err)
+	}
+	c.conn.SetReadDeadline(time.Now().Add(patience))
+	return raw.Read(func(fd uintptr) bool {
+		_, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK)
+		return err != unix.EAGAIN
+	}) == nil
 }
 
 // differ ends the check at the first byte that is not as it should be.
@@ -236,10 +280,16 @@ func (c *Client) differ(want []byte, at int, got []byte) {
 	c.t.Tell("%s received a wrong byte after %s", c.name, count(at+i))
 	panic(verdict{
 		status:   report.Fail,
+		client:   c.name,
 		expected: quantity(want),
 		actual:   fmt.Sprintf("a difference at byte %s", thousands(at+i+1)),
 		diff:     difference(want[at:], i, got),
 	})
+}
+
+// fail ends the check because of what happened to this client.
+func (c *Client) fail(expected, actual string) {
+	panic(verdict{status: report.Fail, client: c.name, expected: expected, actual: actual})
 }
 
 // ending says in the words of the wire how reading ended.
@@ -269,16 +319,93 @@ func (c *Client) expectWholeLines(fill string) {
 	c.conn.SetReadDeadline(time.Now().Add(c.t.Wait))
 	all, err := io.ReadAll(c.conn)
 	if err != nil {
-		c.t.Fail("all that is owed, then FIN", fmt.Sprintf("%s, then %s", count(len(all)), c.ending(err)))
+		c.fail("all that is owed, then FIN", fmt.Sprintf("%s, then %s", count(len(all)), c.ending(err)))
 	}
 	last, lines := -1, 0
 	for line := range strings.Lines(string(all)) {
 		var number int
 		if _, err := fmt.Sscan(line, &number); err != nil || number <= last || line != fmt.Sprintf("%d %s\n", number, fill) {
-			c.t.Fail("whole lines in order", fmt.Sprintf("after line %d came %.40q", last, line))
+			c.fail("whole lines in order", fmt.Sprintf("after line %d came %.40q", last, line))
 		}
 		last = number
 		lines++
 	}
 	c.t.Tell("%s then read %s whole lines", c.name, thousands(lines))
+}
+
+// Flood sends without a pause, and reads and compares what comes back, until it
+// is stopped. Stopping waits until everything has come back.
+func (c *Client) Flood() (stop func()) {
+	const period = 251 // no divisor of any buffer size
+	pattern := make([]byte, 64<<10+period)
+	for i := range pattern {
+		pattern[i] = byte(i % period)
+	}
+	c.t.Tell("%s sends without a pause", c.name)
+	enough := make(chan struct{})
+	sent := make(chan int, 1)
+	go func() {
+		total := 0
+		for {
+			select {
+			case <-enough:
+				c.conn.CloseWrite()
+				sent <- total
+				return
+			default:
+			}
+			n, err := c.conn.Write(pattern[total%period:][:64<<10])
+			total += n
+			if err != nil {
+				sent <- total
+				return
+			}
+		}
+	}()
+	received := make(chan any, 1)
+	go func() {
+		defer func() { received <- recover() }()
+		buf := make([]byte, 64<<10)
+		for total := 0; ; {
+			c.conn.SetReadDeadline(time.Now().Add(c.t.Wait))
+			n, err := c.conn.Read(buf)
+			if want := pattern[total%period:][:n]; !bytes.Equal(buf[:n], want) {
+				c.differ(want, 0, buf[:n])
+			}
+			total += n
+			if err == io.EOF {
+				if all := <-sent; total != all {
+					c.fail(count(all)+", then FIN", count(total)+", then FIN")
+				}
+				c.t.Tell("%s received all of its %s", c.name, count(total))
+				return
+			}
+			if err != nil {
+				c.fail("what was sent", fmt.Sprintf("%s, then %s", count(total), c.ending(err)))
+			}
+		}
+	}()
+	return func() {
+		close(enough)
+		if end := <-received; end != nil {
+			panic(end)
+		}
+	}
+}
+
+// visit is a client that comes, says a word and leaves, and is not worth a line
+// in the story.
+func (t *T) visit() {
+	word := []byte("hello and goodbye\n")
+	conn, err := net.DialTimeout("tcp", t.Server.Addr().String(), t.Wait)
+	if err != nil {
+		t.Fail("to be able to connect", err.Error())
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(t.Wait))
+	conn.Write(word)
+	answer := make([]byte, len(word))
+	if _, err := io.ReadFull(conn, answer); err != nil || !bytes.Equal(answer, word) {
+		t.Fail(quantity(word), fmt.Sprintf("%q (%v)", answer, err))
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"socketlab/lab/report"
+	"socketlab/lab/subject"
 )
 
 var lifeChecks = []Check{
@@ -97,4 +98,168 @@ var lifeChecks = []Check{
 			})
 		},
 	},
+	{
+		ID: "life/memory", Level: report.Must, Service: "echo",
+		Says:  "does not grow without bound for a client that sends and never reads",
+		Cause: "what cannot be sent yet is kept, and reading goes on: stop reading from a client that is owed much",
+		Try:   `head -c 1G /dev/zero | nc 127.0.0.1 PORT | sleep 9 & ps -o rss= -p $(pgrep -o myserver)`,
+		Run: func(t *T) {
+			const offered, most = 128 * mib, 48 * mib
+			c := t.DialNarrow()
+			c.Echo([]byte("hello\n"))
+			before := t.Tree().RSS
+			taken := c.Pour(make([]byte, offered))
+			grown := t.Tree().RSS - before
+			t.Tell("the server grew by %d KiB", grown>>10)
+			if grown > most {
+				t.Fail(fmt.Sprintf("growth of at most %d MiB", most/mib), fmt.Sprintf("%d MiB, after %d MiB that it took", grown/mib, taken/mib))
+			}
+		},
+	},
+	{
+		ID: "life/descriptors", Level: report.Must, Service: "echo", Files: 64,
+		Says:  "out of descriptors neither dies nor spins, and serves again when some are free",
+		Cause: "accept fails with EMFILE and the connection stays in the queue: ready again at once, for ever. Stop accepting until a client leaves",
+		Try:   `(ulimit -n 16; exec ./myserver PORT) & for i in $(seq 20); do (sleep 9 | nc 127.0.0.1 PORT) & done; top`,
+		Run: func(t *T) {
+			const most, patience = 80, 300 * time.Millisecond
+			var served []*Client
+			for len(served) < most {
+				c := t.Dial()
+				c.SendString("hello\n")
+				if !c.Arrives(patience) {
+					t.Tell("with %d clients the server has no room for one more", len(served))
+					t.outOfDescriptors(served, c)
+					return
+				}
+				c.ExpectString("hello\n")
+				served = append(served, c)
+			}
+			t.Tell("%d clients are served with %d descriptors: it has no use for more", most, 64)
+		},
+	},
+	{
+		ID: "life/stopped", Level: report.Must, Service: "echo",
+		Says:  "survives being stopped and continued (SIGSTOP, SIGCONT) with nothing lost",
+		Cause: "a call that was interrupted (EINTR) is taken for a failure",
+		Try:   `kill -STOP PID; kill -CONT PID, while clients talk`,
+		Run: func(t *T) {
+			var clients []*Client
+			for range t.Most(3) {
+				c := t.Dial()
+				c.Echo([]byte("hello\n"))
+				clients = append(clients, c)
+			}
+			p := random(200_000)
+			for range 5 {
+				t.signalAll(unix.SIGSTOP)
+				for _, c := range clients {
+					c.Send(p)
+				}
+				t.signalAll(unix.SIGCONT)
+				for _, c := range clients {
+					c.Expect(p)
+				}
+			}
+			for range 5 { // nobody says anything: all calls are interrupted asleep
+				t.signalAll(unix.SIGSTOP)
+				t.signalAll(unix.SIGCONT)
+			}
+			t.Tell("stopped and continued 10 times")
+			for _, c := range clients {
+				c.Echo([]byte("still there?\n"))
+				c.HalfClose()
+				c.ExpectFIN()
+			}
+		},
+	},
+	{
+		ID: "life/restart", Level: report.Must, Service: "echo",
+		Says:  "can be started again on its port at once, with connections in TIME_WAIT",
+		Cause: "SO_REUSEADDR is not set on the listening socket, of the new server and of the old one",
+		Try:   `start it, connect nc, end the server first, start it again: "address already in use"`,
+		Run: func(t *T) {
+			c := t.Dial()
+			c.Echo([]byte("hello\n"))
+			t.killAll()
+			t.Tell("the server was killed (SIGKILL)")
+			c.ExpectFIN()
+			c.Close()
+			t.Until("a connection of the old server in TIME_WAIT", func() (string, bool) {
+				n := t.count(subject.TimeWait)
+				return fmt.Sprintf("%d in TIME_WAIT", n), n > 0
+			})
+			t.Restart()
+			t.Dial().Echo([]byte("hello again\n"))
+		},
+	},
+	{
+		ID: "life/stdin", Level: report.Must, Service: "echo",
+		Says:  "keeps serving when its standard input ends",
+		Cause: "the end of standard input is taken for the end of the server, or is read again and again",
+		Try:   `./myserver PORT </dev/null`,
+		Run: func(t *T) {
+			c := t.Dial()
+			c.Echo([]byte("hello\n"))
+			t.Server.Operator().Close()
+			t.Tell("its standard input ended")
+			c.Echo([]byte("still there?\n"))
+			t.ExpectQuiet("after its standard input ended")
+			c.HalfClose()
+			c.ExpectFIN()
+			t.Dial().Echo([]byte("the next one\n"))
+		},
+	},
+}
+
+// outOfDescriptors goes on when one client waits for a descriptor.
+func (t *T) outOfDescriptors(served []*Client, waiting *Client) {
+	t.ExpectQuiet("while it has no room")
+	if len(served) == 0 {
+		t.Fail("to serve at least one client with 64 descriptors", "it serves none")
+	}
+	served[0].Echo([]byte("still served?\n"))
+	for _, c := range served[:(len(served)+1)/2] {
+		c.Close()
+	}
+	waiting.ExpectString("hello\n")
+	waiting.Echo([]byte("there is room now\n"))
+	for _, c := range served[(len(served)+1)/2:] {
+		c.Echo([]byte("still here\n"))
+	}
+}
+
+// signalAll sends a signal to every process of the server's.
+func (t *T) signalAll(sig unix.Signal) {
+	for _, p := range t.Tree().Processes {
+		unix.Kill(p.Pid, sig)
+	}
+}
+
+// killAll ends the server without a warning, and waits until it is gone.
+func (t *T) killAll() {
+	t.signalAll(unix.SIGKILL)
+	t.Until("to be killed", func() (string, bool) {
+		left := len(t.Tree().Processes)
+		return fmt.Sprintf("%d processes are left", left), left == 0
+	})
+}
+
+// Restart starts the server again on the port it had.
+func (t *T) Restart() {
+	port := t.Server.Spec.Port
+	t.startAgain(port)
+	t.Tell("the server was started again on port %d", port)
+}
+
+// startAgain starts the server anew; port 0 is a free one.
+func (t *T) startAgain(port uint16) {
+	spec := t.Server.Spec
+	spec.Port = port
+	t.Server.Stop()
+	server, err := subject.Start(t.ctx, spec)
+	if err != nil {
+		t.Fail("to be started again", err.Error())
+	}
+	t.Server = server
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"socketlab/lab/report"
+	"socketlab/lab/subject"
 )
 
 var manyChecks = []Check{
@@ -75,4 +76,133 @@ var manyChecks = []Check{
 			t.Dial().Echo([]byte("the next one\n"))
 		},
 	},
+	{
+		ID: "many/slow-reader", Level: report.Must, Service: "echo",
+		Says:  "is not stalled by a client that does not read",
+		Cause: "writing to a client whose buffers are full waits, and everybody waits with it: write without waiting, and keep what is left",
+		Try:   `head -c 64M /dev/zero | nc 127.0.0.1 PORT | sleep 9 & printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
+		Run: func(t *T) {
+			slow := t.DialNarrow()
+			p := random(12 * mib)
+			slow.Pour(p)
+			if t.Limit != 1 {
+				other := t.bystander()
+				for range 5 {
+					other()
+				}
+			}
+			slow.HalfClose()
+			slow.Expect(p)
+			slow.ExpectFIN()
+			t.Dial().Echo([]byte("the next one\n"))
+		},
+	},
+	{
+		ID: "many/flood", Level: report.Must, Service: "echo",
+		Says:  "is not stalled by a client that never pauses",
+		Cause: "the server reads from one client until nothing is left, and something always is: read once, then look at the others",
+		Try:   `nc 127.0.0.1 PORT </dev/zero >/dev/null & printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
+		Run: func(t *T) {
+			flood := t.Dial()
+			stop := flood.Flood()
+			if t.Limit != 1 {
+				other := t.bystander()
+				for range 20 {
+					other()
+				}
+			}
+			stop()
+			t.Dial().Echo([]byte("the next one\n"))
+		},
+	},
+	{
+		ID: "many/burst", Level: report.Must, Service: "echo",
+		Says:  "serves 200 clients that connect at the same moment",
+		Cause: "a connection is lost between two that come together: accept again while there are more; or the backlog of listen is tiny",
+		Try:   `for i in $(seq 200); do (echo $i | nc -N 127.0.0.1 PORT) & done | sort -n | uniq | wc -l`,
+		Run: func(t *T) {
+			t.Wait *= 4 // with a small backlog, SYN is sent again after 1, 3 and 7 s
+			n := 200
+			if t.Limit == 1 {
+				n = 20 // who does not fit into its queue is sent away by the kernel
+			}
+			t.Each(n, func(i int) {
+				c := t.Dial()
+				c.Echo(fmt.Appendf(nil, "burst %d\n", i))
+				c.HalfClose()
+				c.ExpectFIN()
+				c.Close()
+			})
+		},
+	},
+	{
+		ID: "many/crowd", Level: report.Should, Service: "echo",
+		Says:  "serves 1,000 clients at once, or as many as it is made for; the others wait and lose nothing",
+		Cause: "a limit of descriptors (ulimit -n), of FD_SETSIZE, of threads; or the server drops whom it cannot serve",
+		Try:   `for i in $(seq 1000); do (sleep 20 | nc 127.0.0.1 PORT) & done; printf 'hello\n' | nc -N 127.0.0.1 PORT`,
+		Run: func(t *T) {
+			served, waiting := 1000, 0
+			if t.Limit > 0 {
+				served, waiting = min(served, t.Limit), 20
+			}
+			var clients []*Client
+			for i := range served + waiting {
+				c := t.Dial()
+				c.SendString(fmt.Sprintf("crowd %d\n", i))
+				if i < served {
+					c.ExpectString(fmt.Sprintf("crowd %d\n", i))
+				}
+				clients = append(clients, c)
+			}
+			t.Tell("%d are served at once", served)
+			for i, c := range clients {
+				if i >= served {
+					c.ExpectString(fmt.Sprintf("crowd %d\n", i))
+				}
+				c.Echo([]byte("still here\n"))
+				c.Close()
+			}
+			t.Dial().Echo([]byte("the next one\n"))
+		},
+	},
+	{
+		ID: "many/churn", Level: report.Must, Service: "echo",
+		Says:  "after 2,000 connections has as many descriptors, threads and children as before",
+		Cause: "something is not given back when a client leaves: the descriptor is not closed, the thread not ended or detached, the child not waited for",
+		Try:   `ls /proc/$(pgrep -o myserver)/fd | wc -l, before and after`,
+		Run: func(t *T) {
+			const (
+				connections = 2000
+				together    = 8
+				warmUp      = 100
+				slack       = 16 // what a runtime may take for itself; a leak is 2,000
+			)
+			visit := func(n int) {
+				t.Each(together, func(int) {
+					for range n / together {
+						t.visit()
+					}
+				})
+			}
+			visit(warmUp)
+			t.Until("the server to come to rest", func() (string, bool) {
+				n := t.count(subject.Established) + t.count(subject.CloseWait)
+				return fmt.Sprintf("%d connections are left", n), n == 0
+			})
+			before := t.Tree()
+			t.Tell("after %d connections: %s", warmUp, figures(before))
+			visit(connections)
+			t.Until("as many as before: "+figures(before), func() (string, bool) {
+				now := t.Tree()
+				return figures(now), now.Files <= before.Files+slack && now.Threads <= before.Threads+slack &&
+					len(now.Processes) <= len(before.Processes)
+			})
+			t.Tell("after %s more: %s", thousands(connections), figures(t.Tree()))
+		},
+	},
+}
+
+// figures are what can leak.
+func figures(tree subject.Tree) string {
+	return fmt.Sprintf("%d descriptors, %d threads, %d processes", tree.Files, tree.Threads, len(tree.Processes))
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,11 +19,13 @@ import (
 // A T is one check on its way: the server that it looks at, and the story so
 // far. Its methods end the check when the server does not do what it should.
 type T struct {
+	Options
 	Server *subject.Subject
-	Limit  int           // clients that the server serves at once; 0: no limit
-	Wait   time.Duration // how long to wait for any one event
+	Limit  int // clients that the server serves at once; 0: no limit
 
-	ctx context.Context // done when the user interrupts
+	ctx context.Context // done when the user interrupts, or the check takes too long
+
+	start time.Time
 
 	mu      sync.Mutex // a story may be told by several clients at once
 	story   []string
@@ -34,6 +38,8 @@ type verdict struct {
 	status           report.Status
 	expected, actual string
 	diff             []string
+	client           string // whom it happened to; "": nobody in particular
+	schedule         string
 }
 
 // Fail ends the check: the server did not do what it should.
@@ -140,14 +146,13 @@ func (t *T) ExpectQuiet(when string) {
 }
 
 // run holds one server to one check.
-func run(ctx context.Context, s Server, c Check, wait time.Duration) report.Check {
+func run(ctx context.Context, s Server, c Check, o Options) report.Check {
 	result := report.Check{ID: c.ID, Level: c.Level, Says: c.Says, Status: report.Pass}
-	start := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, 12*wait)
+	ctx, cancel := context.WithTimeout(ctx, o.patience(c))
 	defer cancel()
-	t := &T{Limit: s.Limit, Wait: wait, ctx: ctx}
+	t := &T{Options: o, Limit: s.Limit, ctx: ctx, start: time.Now()}
 	end := t.play(s, c)
-	result.MS = time.Since(start).Milliseconds()
+	result.MS = time.Since(t.start).Milliseconds()
 	result.Note = t.note
 	if end == nil {
 		return result
@@ -157,35 +162,57 @@ func run(ctx context.Context, s Server, c Check, wait time.Duration) report.Chec
 		return result
 	}
 	result.Expected, result.Actual, result.Diff = end.expected, end.actual, end.diff
-	result.Story, result.Hint, result.Try = t.story, c.Cause, c.Try
+	result.Schedule = end.schedule
+	result.Story, result.Hint, result.Try = abridge(t.story, end.client), c.Cause, c.Try
 	if t.Server != nil {
 		result.Output = string(t.Server.Output())
 	}
 	return result
 }
 
+// abridge leaves out of a long story what the other clients did.
+func abridge(story []string, client string) []string {
+	const long = 20
+	if len(story) <= long || client == "" {
+		return story
+	}
+	return slices.DeleteFunc(slices.Clone(story), func(line string) bool {
+		return strings.HasPrefix(line, "client ") && !strings.HasPrefix(line, client+" ")
+	})
+}
+
 // play starts the server, lets the check happen, and stops the server. It
 // returns nil if all went well.
 func (t *T) play(s Server, c Check) (end *verdict) {
-	server, err := subject.Start(t.ctx, s.spec(c.Service))
+	spec := s.spec(c.Service)
+	spec.Files = c.Files
+	server, err := subject.Start(t.ctx, spec)
 	if err != nil {
 		return &verdict{status: report.Error, expected: "the server to listen", actual: err.Error()}
 	}
 	t.Server = server
-	defer server.Stop()
+	defer func() { t.Server.Stop() }() // it may be another one by then
 	defer t.hangUp()
 	defer context.AfterFunc(t.ctx, t.hangUp)() // no read is longer than the check
+	end = t.attempt(func() { c.Run(t) })
+	if end != nil {
+		t.explain(end)
+	}
+	return end
+}
+
+// attempt tells a story, and returns how it ended, nil if all went well.
+func (t *T) attempt(story func()) (end *verdict) {
 	defer func() {
 		switch v := recover().(type) {
 		case nil:
 		case verdict:
 			end = &v
-			t.explain(end)
 		default:
 			panic(v)
 		}
 	}()
-	c.Run(t)
+	story()
 	return nil
 }
 
@@ -199,7 +226,7 @@ func (t *T) explain(end *verdict) {
 	case context.Canceled:
 		end.status, end.actual = report.Error, "interrupted"
 	case context.DeadlineExceeded:
-		end.actual += fmt.Sprintf("; the check was ended after %v", 12*t.Wait)
+		end.actual += fmt.Sprintf("; the check was ended after %v", time.Since(t.start).Round(time.Second))
 	}
 }
 
@@ -208,8 +235,10 @@ func (t *T) hangUp() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, c := range t.clients {
+		c.stop()
 		c.conn.Close()
 	}
+	t.clients = nil
 }
 
 // errors of sockets, in the words of the wire

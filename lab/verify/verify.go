@@ -23,18 +23,47 @@ func (s Server) spec(service string) subject.Spec {
 	return subject.Spec{Name: s.Name, Command: s.Command(service)}
 }
 
+// try starts the server and stops it, to find out early that it cannot be done.
+func (s Server) try(ctx context.Context) error {
+	server, err := subject.Start(ctx, s.spec(s.Services[0]))
+	if err != nil {
+		return err
+	}
+	_, err = server.Stop()
+	return err
+}
+
 // Options say how to verify.
 type Options struct {
 	Checks   []Check
 	Wait     time.Duration      // how long to wait for any one event
 	Together int                // how many checks run at once, each on a server of its own
 	Progress func(done, of int) // told after each check
+
+	Seed   uint64   // of the first random schedule; the next ones count upwards
+	Rounds int      // how many random schedules
+	Replay Schedule // play this one instead; nil: random ones
+}
+
+// patience is how long a whole check may take, however many events it waits
+// for.
+func (o Options) patience(c Check) time.Duration {
+	patience := 12 * o.Wait
+	if c.Group() == "random" {
+		patience += time.Duration(o.Rounds) * o.Wait
+	}
+	return patience
 }
 
 // Verify holds the servers to the checks. If ctx ends, so does every check that
-// still runs, as an error.
-func Verify(ctx context.Context, servers []Server, o Options) report.Verify {
+// still runs, as an error. It fails if a server cannot be started at all.
+func Verify(ctx context.Context, servers []Server, o Options) (report.Verify, error) {
 	result := report.Verify{Schema: "lab.verify/1"}
+	for _, s := range servers {
+		if err := s.try(ctx); err != nil {
+			return result, err
+		}
+	}
 	var jobs []func()
 	for _, s := range servers {
 		checks := slices.DeleteFunc(slices.Clone(o.Checks), func(c Check) bool {
@@ -42,7 +71,7 @@ func Verify(ctx context.Context, servers []Server, o Options) report.Verify {
 		})
 		verdicts := make([]report.Check, len(checks))
 		for i, c := range checks {
-			jobs = append(jobs, func() { verdicts[i] = run(ctx, s, c, o.Wait) })
+			jobs = append(jobs, func() { verdicts[i] = run(ctx, s, c, o) })
 		}
 		result.Subjects = append(result.Subjects, report.Subject{
 			Name: s.Name, Kind: s.Kind, Command: s.Command("echo"), Limit: s.Limit, Checks: verdicts,
@@ -52,7 +81,7 @@ func Verify(ctx context.Context, servers []Server, o Options) report.Verify {
 	for i := range result.Subjects {
 		result.Subjects[i].Count()
 	}
-	return result
+	return result, nil
 }
 
 // together does all jobs, n at a time.

@@ -1,0 +1,304 @@
+package verify
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"socketlab/lab/report"
+)
+
+// A Schedule is a conversation of several clients with one server, step by
+// step. What a client sends follows from its number and how much it has sent
+// before, so the same schedule means the same bytes on every server.
+type Schedule []Step
+
+// A Step is one thing that one client does.
+type Step struct {
+	Client int    // 1 to maxClients
+	Verb   string // "connect", "send", "receive", "half-close", "reset", "leave" or "pause"
+	Bytes  int    // send: how many
+	Pieces int    // send: in how many segments
+}
+
+const maxClients = 8
+
+// verbs are what a connected client can do next, the likely ones more often.
+var verbs = []string{"send", "send", "send", "send", "receive", "receive", "pause", "half-close", "leave", "reset"}
+
+// sizes are around the buffers that servers have.
+var sizes = []int{1, 2, 100, 1023, 1024, 1025, 4096, 5000, 65_535, 65_537, 200_000}
+
+func (s Step) String() string {
+	switch s.Verb {
+	case "send":
+		return fmt.Sprintf("%d send %d in %d", s.Client, s.Bytes, s.Pieces)
+	default:
+		return fmt.Sprintf("%d %s", s.Client, s.Verb)
+	}
+}
+
+func (s Schedule) String() string {
+	var text strings.Builder
+	for _, step := range s {
+		fmt.Fprintln(&text, step)
+	}
+	return text.String()
+}
+
+// ReadSchedule reads what String writes: a step a line. Empty lines and lines
+// that begin with # are passed over.
+func ReadSchedule(r io.Reader) (Schedule, error) {
+	var schedule Schedule
+	lines := bufio.NewScanner(r)
+	for number := 1; lines.Scan(); number++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		step, err := readStep(line)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", number, err)
+		}
+		schedule = append(schedule, step)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, err
+	}
+	return schedule, schedule.valid()
+}
+
+func readStep(line string) (Step, error) {
+	var s Step
+	fields := strings.Fields(line)
+	want := "NUMBER connect|receive|half-close|reset|leave|pause, or NUMBER send BYTES in PIECES"
+	var err error
+	switch {
+	case len(fields) == 5 && fields[1] == "send":
+		_, err = fmt.Sscanf(line, "%d send %d in %d", &s.Client, &s.Bytes, &s.Pieces)
+		s.Verb = "send"
+	case len(fields) == 2 && (fields[1] == "connect" || fields[1] != "send" && slices.Contains(verbs, fields[1])):
+		_, err = fmt.Sscan(fields[0], &s.Client)
+		s.Verb = fields[1]
+	default:
+		return s, fmt.Errorf("%q: want %s", line, want)
+	}
+	if err != nil {
+		return s, fmt.Errorf("%q: want %s", line, want)
+	}
+	if s.Client < 1 || s.Client > maxClients || s.Verb == "send" && (s.Bytes < 1 || s.Bytes > 64*mib || s.Pieces < 1 || s.Pieces > s.Bytes) {
+		return s, fmt.Errorf("%q: clients are 1 to %d, bytes 1 to %d, pieces 1 to bytes", line, maxClients, 64*mib)
+	}
+	return s, nil
+}
+
+// valid checks that each client is connected while it does something, and does
+// not send after it has finished.
+func (s Schedule) valid() error {
+	var connected, finished [maxClients + 1]bool
+	for _, step := range s {
+		c := step.Client
+		switch {
+		case step.Verb == "connect" && connected[c]:
+			return fmt.Errorf("%v: it is connected already", step)
+		case step.Verb != "connect" && !connected[c]:
+			return fmt.Errorf("%v: it is not connected", step)
+		case finished[c] && (step.Verb == "send" || step.Verb == "half-close"):
+			return fmt.Errorf("%v: it has finished sending", step)
+		}
+		switch step.Verb {
+		case "connect":
+			connected[c], finished[c] = true, false
+		case "half-close":
+			finished[c] = true
+		case "leave", "reset":
+			connected[c] = false
+		}
+	}
+	return nil
+}
+
+// RandomSchedule is the schedule of a seed.
+func RandomSchedule(seed uint64) Schedule {
+	random := rand.New(rand.NewPCG(seed, seed))
+	var connected, finished [maxClients + 1]bool
+	var schedule Schedule
+	for range 10 + random.IntN(30) {
+		c := 1 + random.IntN(maxClients)
+		step := Step{Client: c, Verb: "connect"}
+		if connected[c] {
+			step.Verb = verbs[random.IntN(len(verbs))]
+		}
+		if finished[c] && (step.Verb == "send" || step.Verb == "half-close") {
+			step.Verb = "receive"
+		}
+		switch step.Verb {
+		case "connect":
+			connected[c], finished[c] = true, false
+		case "send":
+			step.Bytes = sizes[random.IntN(len(sizes))]
+			step.Pieces = 1 + random.IntN(min(step.Bytes, 5))
+		case "half-close":
+			finished[c] = true
+		case "leave", "reset":
+			connected[c] = false
+		}
+		schedule = append(schedule, step)
+	}
+	return schedule
+}
+
+// An actor is one client while a schedule is played.
+type actor struct {
+	*Client
+	number   int
+	sent     int // bytes sent so far
+	received int // bytes received so far
+	finished bool
+}
+
+// Play plays a schedule, and at the end has every client that is still there
+// finish and receive all it is owed, in the order in which they came. A server
+// for one client at a time serves them in that order, so nobody waits for
+// somebody who comes later.
+func (t *T) Play(schedule Schedule) {
+	actors := map[int]*actor{}
+	var present []*actor // in the order in which they came
+	gone := func(a *actor) {
+		delete(actors, a.number)
+		present = slices.DeleteFunc(present, func(p *actor) bool { return p == a })
+	}
+	for _, step := range schedule {
+		a := actors[step.Client]
+		switch step.Verb {
+		case "connect":
+			a = &actor{Client: t.Dial(), number: step.Client}
+			a.name = fmt.Sprintf("client %d", step.Client)
+			actors[step.Client] = a
+			present = append(present, a)
+		case "send":
+			a.SendSegments(pieces(a.stream(step.Bytes), step.Pieces)...)
+			a.sent += step.Bytes
+		case "receive":
+			if t.Limit == 0 || slices.Index(present, a) < t.Limit {
+				a.receive()
+			}
+		case "pause":
+			t.pause(2 * time.Millisecond)
+		case "half-close":
+			a.HalfClose()
+			a.finished = true
+		case "leave":
+			a.Close()
+			gone(a)
+		case "reset":
+			a.Reset()
+			gone(a)
+		}
+	}
+	for _, a := range present {
+		if !a.finished {
+			a.HalfClose()
+		}
+		a.receive()
+		a.ExpectFIN()
+		a.Close()
+	}
+}
+
+// stream is what the actor sends next.
+func (a *actor) stream(n int) []byte { return streamOf(a.number, a.sent, n) }
+
+// receive receives all that the actor is owed so far.
+func (a *actor) receive() {
+	if owed := a.sent - a.received; owed > 0 {
+		a.Expect(streamOf(a.number, a.received, owed))
+		a.received = a.sent
+	}
+}
+
+// streamOf are n bytes of a client's stream from a position on: a different
+// stream for each client, without a short period.
+func streamOf(client, from, n int) []byte {
+	p := make([]byte, n)
+	for i := range p {
+		x := uint64(from+i)*0x9e3779b97f4a7c15 + uint64(client)<<32
+		p[i] = byte(x>>56) ^ byte(x>>23)
+	}
+	return p
+}
+
+// pieces cuts p into n parts.
+func pieces(p []byte, n int) [][]byte {
+	return slices.Collect(slices.Chunk(p, (len(p)+n-1)/n))
+}
+
+// A failing schedule is shrunk by leaving out steps, half of them, a quarter,
+// and at last one by one, as long as it keeps failing.
+func shrink(schedule Schedule, fails func(Schedule) bool) Schedule {
+	for size := max(1, len(schedule)/2); ; size /= 2 {
+		for from := 0; from < len(schedule); {
+			shorter := slices.Delete(slices.Clone(schedule), from, min(from+size, len(schedule)))
+			if shorter.valid() == nil && fails(shorter) {
+				schedule = shorter
+			} else {
+				from += size
+			}
+		}
+		if size <= 1 {
+			return schedule
+		}
+	}
+}
+
+var randomChecks = []Check{
+	{
+		ID: "random/schedules", Level: report.Must, Service: "echo",
+		Says:  "gives the right bytes under random schedules of connect, send, receive, pause, half-close, reset and leave",
+		Cause: "something between two events: look at the last steps of the schedule",
+		Try:   `lab verify --replay=FILE with the schedule above in FILE, and the server`,
+		Run: func(t *T) {
+			if t.Replay != nil {
+				t.Play(t.Replay)
+				return
+			}
+			for i := range max(1, t.Rounds) {
+				t.random(t.Seed + uint64(i))
+			}
+		},
+	},
+}
+
+// random plays the schedule of a seed. One that fails is shrunk, each time on a
+// fresh server, and told.
+func (t *T) random(seed uint64) {
+	schedule := RandomSchedule(seed)
+	end := t.attempt(func() { t.Play(schedule) })
+	if end == nil {
+		return
+	}
+	t.explain(end)
+	story := t.story
+	deadline := time.Now().Add(4 * t.Wait)
+	shortest := shrink(schedule, func(shorter Schedule) bool {
+		if time.Now().After(deadline) || t.ctx.Err() != nil {
+			return false
+		}
+		t.hangUp()
+		t.startAgain(0)
+		t.story = nil
+		again := t.attempt(func() { t.Play(shorter) })
+		if again == nil || again.status != report.Fail {
+			return false
+		}
+		end, story = again, t.story
+		return true
+	})
+	t.story = story
+	end.schedule = fmt.Sprintf("# seed %d\n%s", seed, shortest)
+	panic(*end)
+}
