@@ -22,7 +22,7 @@ import (
 )
 
 type runCmd struct {
-	Model   modelFlag     `required:"" predictor:"model" placeholder:"NAME" help:"Which model; lab models lists them."`
+	Model   modelFlag     `predictor:"model" placeholder:"NAME" help:"Which model; lab models lists them."`
 	Listen  string        `default:"127.0.0.1:7000" placeholder:"HOST:PORT" help:"Where to listen (${default}). Port 0 lets the kernel choose; the real one is printed."`
 	Open    bool          `help:"Let other machines in: needed to listen on anything but loopback."`
 	Backlog int           `default:"20" help:"How many finished connections may wait for accept: listen(2) (${default}; the kernel keeps one more)."`
@@ -63,11 +63,18 @@ func (cmd *runCmd) Validate() error {
 }
 
 func (cmd *runCmd) Run() error {
+	if cmd.Model.Serve == nil {
+		return wrong("which model? say --model=NAME; there are %s", strings.Join(modelNames(), ", "))
+	}
 	addr, err := cmd.address()
 	if err != nil {
 		return err
 	}
 	lfd, err := sys.Listen(addr, cmd.Backlog)
+	if errors.Is(err, unix.EAFNOSUPPORT) && addr.Addr() == netip.IPv6Unspecified() {
+		addr = netip.AddrPortFrom(netip.IPv4Unspecified(), addr.Port()) // no IPv6 here
+		lfd, err = sys.Listen(addr, cmd.Backlog)
+	}
 	if err != nil {
 		return explainListen(addr, err)
 	}
@@ -136,9 +143,27 @@ func (cmd *runCmd) announce(addr netip.AddrPort) {
 		options += fmt.Sprintf(", %v of sleep a message", cmd.Sleep)
 	}
 	fmt.Fprintf(os.Stderr, "%s on %s, service %s%s, %s. Ctrl-C stops it.\n", cmd.Model.Name, addr, cmd.Service, options, limit)
+	if addr.Addr().IsUnspecified() {
+		fmt.Fprintf(os.Stderr, "others reach it at: %s\n", strings.Join(reachable(addr.Port()), " "))
+	}
 	if term.IsTerminal(2) {
 		fmt.Fprintf(os.Stderr, "try:  lab chat %s      read:  %s\n", addr, page(cmd.Model.Model))
 	}
+}
+
+// reachable are the addresses under which other machines may reach a port.
+func reachable(port uint16) []string {
+	var found []string
+	addrs, _ := net.InterfaceAddrs()
+	for _, a := range addrs {
+		if network, ok := a.(*net.IPNet); ok && network.IP.IsGlobalUnicast() {
+			found = append(found, net.JoinHostPort(network.IP.String(), fmt.Sprint(port)))
+		}
+	}
+	if len(found) == 0 {
+		return []string{"no network is up"}
+	}
+	return found
 }
 
 // address is where to listen: --listen, looked up, and allowed by --open.

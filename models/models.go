@@ -39,13 +39,13 @@ type Model struct {
 	Holds   string          // what one client costs: "a slice entry"
 	Waits   string          // the calls in which it sleeps: "poll(2)"
 	Limit   int             // clients served at once by design; 0: no limit
-	Serve   func(Job) error // until Job.Listener is shut down and all clients have left
+	Serve   func(Job) error // until the listener is shut down and all have left
 }
 
 // A Job is what a model is given to do.
 type Job struct {
-	Listener int             // lfd: bound and listening; the caller closes it
+	Listener int             // lfd, listening; the caller closes it
 	Service  session.Service // what is said on each connection
-	Keyboard int             // the operator's lines come from here; -1: no operator
-	Screen   int             // what the clients say is shown here; -1: to nobody
+	Keyboard int             // the operator's lines; -1: there is no operator
+	Screen   int             // shows what the clients say; -1: to nobody
 }

@@ -67,7 +67,8 @@ func (c *client) converse() {
 			}
 		}
 		for len(c.Pending()) > 0 {
-			n, err := sys.Write(c.fd, c.Pending()) // sleeps while it does not read
+			// sleeps while the client does not read
+			n, err := sys.Write(c.fd, c.Pending())
 			if err != nil {
 				return
 			}

@@ -140,26 +140,32 @@ func (s *server) farewell(c *client) {
 	s.leaving.Signal()
 }
 
-// relay hands what the operator types to the clients it is meant for. It waits
-// for none of them: a client that does not read misses lines.
+// relay passes on what the operator types.
 func (s *server) relay() {
 	var lines session.Lines
 	buf := make([]byte, session.BufferSize)
 	for n := -1; n != 0; {
 		n, _ = sys.Read(s.Keyboard, buf) // sleeps until the operator speaks
 		for line := range lines.Feed(buf[:n]) {
-			s.mu.Lock()
-			for c := range s.clients {
-				if _, mine := session.Addressed(line, c.id); !mine {
-					continue
-				}
-				select {
-				case c.said <- bytes.Clone(line):
-				default:
-					sys.Write(s.Screen, session.Missed(c.id))
-				}
-			}
-			s.mu.Unlock()
+			s.tell(line)
+		}
+	}
+}
+
+// tell passes a line to the clients it is meant for. It waits for none of
+// them: one that does not read misses it.
+func (s *server) tell(line []byte) {
+	line = bytes.Clone(line) // listen reads it later
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.clients {
+		if _, mine := session.Addressed(line, c.id); !mine {
+			continue
+		}
+		select {
+		case c.said <- line:
+		default:
+			sys.Write(s.Screen, session.Missed(c.id))
 		}
 	}
 }

@@ -85,15 +85,17 @@ func (l *loop) ask(fd int, in, out bool) {
 
 // onReady does what a ready descriptor is for. An error is the server's.
 func (l *loop) onReady(fd int, in bool) error {
+	c := l.clients[fd]
 	switch {
 	case fd == l.Listener:
 		return l.onConnection()
 	case fd == l.Keyboard:
 		l.onOperator()
+	case c == nil: // gone since the question was asked
 	case in:
-		l.onReadable(l.clients[fd])
+		l.onReadable(c)
 	default:
-		l.onWritable(l.clients[fd])
+		l.onWritable(c)
 	}
 	return nil
 }

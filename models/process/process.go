@@ -35,9 +35,9 @@ var Model = models.Model{
 
 type parent struct {
 	models.Job
-	mu       sync.Mutex    // guards what follows: reap and relay run beside Serve
+	mu       sync.Mutex    // guards what follows: three run side by side
 	children map[int]child // by pid
-	left     bool          // a child has ended since someoneLeaves was last asked
+	left     bool          // one has ended since someoneLeaves was last asked
 	leaving  sync.Cond     // tells of that
 }
 
@@ -57,20 +57,14 @@ func Serve(job models.Job) error {
 	if job.Keyboard >= 0 {
 		go p.relay()
 	}
-	cfd, served := -1, 0 // cfd: a client that has no child yet
-	for {
-		var err error
-		if cfd < 0 {
-			cfd, err = sys.Accept(job.Listener, 0) // sleeps until a client comes
-		}
-		if err == nil {
-			err = p.spawn(served+1, cfd)
-		}
+	for served := 0; ; {
+		cfd, err := sys.Accept(job.Listener, 0) // sleeps until a client comes
 		switch {
 		case err == nil:
 			served++
-			sys.Close(cfd) // the child has its own
-			cfd = -1
+			if err := p.welcome(cfd, served); err != nil {
+				return err
+			}
 		case sys.Full(err) && p.someoneLeaves(): // try again
 		case sys.Stopped(err):
 			for p.someoneLeaves() {
@@ -82,8 +76,19 @@ func Serve(job models.Job) error {
 	}
 }
 
+// welcome gives one more client to a child of its own.
+func (p *parent) welcome(cfd, id int) error {
+	defer sys.Close(cfd) // the child has its own
+	for {
+		err := p.spawn(cfd, id)
+		if !sys.Full(err) || !p.someoneLeaves() {
+			return err
+		}
+	}
+}
+
 // spawn starts this program once more, with the client on descriptor 3.
-func (p *parent) spawn(id, cfd int) error {
+func (p *parent) spawn(cfd, id int) error {
 	reader, writer := -1, -1 // no operator
 	if p.Keyboard >= 0 {
 		var err error
@@ -91,7 +96,7 @@ func (p *parent) spawn(id, cfd int) error {
 			return err
 		}
 	}
-	p.mu.Lock() // reap is not to collect a child that is not yet in the map
+	p.mu.Lock() // reap is not to meet a child that is not in the map yet
 	defer p.mu.Unlock()
 	args := []string{childName, p.Service.String(), strconv.Itoa(id)}
 	pid, err := sys.Spawn("/proc/self/exe", args, reader, p.Screen, 2, cfd)
@@ -121,24 +126,29 @@ func (p *parent) reap(ended <-chan os.Signal) {
 	}
 }
 
-// relay passes what the operator types to the children it is meant for. It
-// waits for none of them: a child that does not read its pipe misses lines.
+// relay passes on what the operator types.
 func (p *parent) relay() {
 	var lines session.Lines
 	buf := make([]byte, session.BufferSize)
 	for n := -1; n != 0; {
 		n, _ = sys.Read(p.Keyboard, buf) // sleeps until the operator speaks
 		for line := range lines.Feed(buf[:n]) {
-			p.mu.Lock()
-			for _, c := range p.children {
-				if _, mine := session.Addressed(line, c.id); !mine {
-					continue
-				}
-				if _, err := sys.Write(c.keyboard, line); sys.Again(err) {
-					sys.Write(p.Screen, session.Missed(c.id))
-				}
-			}
-			p.mu.Unlock()
+			p.tell(line)
+		}
+	}
+}
+
+// tell passes a line to the children it is meant for. It waits for none of
+// them: one that does not read misses it.
+func (p *parent) tell(line []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.children {
+		if _, mine := session.Addressed(line, c.id); !mine {
+			continue
+		}
+		if _, err := sys.Write(c.keyboard, line); sys.Again(err) {
+			sys.Write(p.Screen, session.Missed(c.id))
 		}
 	}
 }
@@ -167,7 +177,7 @@ func Child() {
 	if os.Args[0] != childName {
 		return
 	}
-	signal.Ignore(unix.SIGINT, unix.SIGTERM) // Ctrl-C means us all; the parent decides
+	signal.Ignore(unix.SIGINT, unix.SIGTERM) // sent to all; the parent decides
 	service, err := session.Parse(os.Args[1])
 	id, err2 := strconv.Atoi(os.Args[2])
 	if err != nil || err2 != nil {
@@ -209,7 +219,8 @@ func (c *client) converse() {
 			}
 		}
 		for len(c.Pending()) > 0 {
-			n, err := sys.Write(c.fd, c.Pending()) // sleeps while it does not read
+			// sleeps while the client does not read
+			n, err := sys.Write(c.fd, c.Pending())
 			if err != nil {
 				return
 			}
@@ -227,8 +238,8 @@ func (c *client) show() bool {
 	return len(text) > 0
 }
 
-// clientsTurn lets the operator speak at any time: before it reads, it waits for
-// either of the two.
+// clientsTurn lets the operator speak at any time: before it reads, it waits
+// for either of the two.
 func (c *client) clientsTurn() bool {
 	c.show()
 	if c.Keyboard < 0 {

@@ -18,7 +18,7 @@ import (
 
 var Model = models.Model{
 	Name:    "select",
-	Summary: "one thread asks the kernel which of all descriptors are ready",
+	Summary: "one thread asks the kernel which descriptors are ready",
 	Holds:   "two bits, a map entry",
 	Waits:   "select(2)",
 	Limit:   1000, // descriptors end at FD_SETSIZE, 1024; a few are not clients
@@ -52,7 +52,8 @@ func Serve(job models.Job) error {
 	l.ask(l.Listener, true, false)
 	l.ask(l.Keyboard, true, false)
 	for l.Listener >= 0 || len(l.clients) > 0 {
-		readable, writable := l.readers, l.writers               // select changes its sets
+		readable, writable := l.readers, l.writers // select changes them
+
 		_, err := sys.Select(l.top+1, &readable, &writable, nil) // sleeps
 		if err != nil {
 			return err
@@ -89,15 +90,17 @@ func (l *loop) ask(fd int, in, out bool) {
 
 // onReady does what a ready descriptor is for. An error is the server's.
 func (l *loop) onReady(fd int, in bool) error {
+	c := l.clients[fd]
 	switch {
 	case fd == l.Listener:
 		return l.onConnection()
 	case fd == l.Keyboard:
 		l.onOperator()
+	case c == nil: // gone since the question was asked
 	case in:
-		l.onReadable(l.clients[fd])
+		l.onReadable(c)
 	default:
-		l.onWritable(l.clients[fd])
+		l.onWritable(c)
 	}
 	return nil
 }

@@ -161,7 +161,11 @@ func (s *schedule) next() int {
 // session ends.
 func (p *page) run(input, steps []byte) {
 	p.t.Helper()
-	for s := (schedule{steps}); len(input) > 0 && !p.Done(); {
+	rounds := len(steps) + 3*len(input) + 10
+	for s := (schedule{steps}); len(input) > 0 && !p.Done(); rounds-- {
+		if rounds == 0 {
+			p.t.Fatalf("it neither reads nor ends: %d bytes are unread, %d are sent", len(input), len(p.sent))
+		}
 		n := min(s.next(), len(input))
 		unread := p.read(input[:n], s.next())
 		input = input[n-len(unread):]

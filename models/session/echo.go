@@ -42,5 +42,10 @@ func (e *echo) Sent(n int) {
 	}
 }
 
-func (e *echo) WantRead() bool { return !e.ended && len(e.Pending()) <= HighWater }
-func (e *echo) Done() bool     { return e.ended && len(e.Pending()) == 0 }
+func (e *echo) WantRead() bool {
+	return !e.ended && len(e.Pending()) <= HighWater
+}
+
+func (e *echo) Done() bool {
+	return e.ended && len(e.Pending()) == 0
+}

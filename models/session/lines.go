@@ -24,15 +24,15 @@ func (l *Lines) Feed(p []byte) iter.Seq[[]byte] {
 			p = []byte("\n")
 		}
 		for len(p) > 0 {
-			room := min(len(p), MaxLine-1-len(l.part))
-			end := bytes.IndexByte(p[:room], '\n')
+			room := MaxLine - len(l.part)
+			end := bytes.IndexByte(p[:min(room, len(p))], '\n')
 			switch {
 			case end >= 0:
 				l.part = append(l.part, p[:end+1]...)
 				p = p[end+1:]
-			case room < len(p): // full: cut it here
-				l.part = append(append(l.part, p[:room]...), '\n')
-				p = p[room:]
+			case len(p) >= room: // no newline in time: cut it here
+				l.part = append(append(l.part, p[:room-1]...), '\n')
+				p = p[room-1:]
 			default:
 				l.part = append(l.part, p...)
 				return

@@ -29,6 +29,8 @@ func (s Service) New(id int) Session {
 	return conversation
 }
 
+const textForm = "NAME work=DURATION sleep=DURATION"
+
 // String is the text form, such as "echo work=2ms sleep=0s".
 func (s Service) String() string {
 	return s.Name + " work=" + s.Work.String() + " sleep=" + s.Sleep.String()
@@ -43,7 +45,7 @@ func Parse(text string) (Service, error) {
 	s.Work, err = time.ParseDuration(strings.TrimPrefix(work, "work="))
 	s.Sleep, err2 = time.ParseDuration(strings.TrimPrefix(sleep, "sleep="))
 	if err != nil || err2 != nil {
-		return Service{}, fmt.Errorf("service %q: want NAME work=DURATION sleep=DURATION", text)
+		return Service{}, fmt.Errorf("service %q: want %s", text, textForm)
 	}
 	return s, nil
 }

@@ -85,7 +85,8 @@ func (t *talk) Done() bool     { return t.ended && len(t.out) == 0 }
 // Missed tells the operator that a line did not reach client id, which has
 // left too much unread already.
 func Missed(id int) []byte {
-	return fmt.Appendf(nil, "client %d does not read: it misses this line\n", id)
+	text := "client %d does not read: it misses this line\n"
+	return fmt.Appendf(nil, text, id)
 }
 
 // Addressed reports whether a line of the operator's is meant for client id,

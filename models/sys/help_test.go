@@ -123,11 +123,29 @@ func TestMain(m *testing.M) {
 
 var loopback = netip.MustParseAddrPort("127.0.0.1:0")
 
+// owned are the descriptors that are closed at the end of their test, if drop
+// has not closed them before.
+var owned = map[int]bool{}
+
+func own(t *testing.T, fds ...int) {
+	for _, fd := range fds {
+		owned[fd] = true
+		t.Cleanup(func() { drop(fd) })
+	}
+}
+
+func drop(fd int) {
+	if owned[fd] {
+		delete(owned, fd)
+		sys.Close(fd)
+	}
+}
+
 // listen is a listening socket on loopback, closed at the end of the test.
 func listen(t *testing.T) (lfd int, addr netip.AddrPort) {
 	t.Helper()
 	lfd = must[int](t)(sys.Listen(loopback, 20))
-	t.Cleanup(func() { sys.Close(lfd) })
+	own(t, lfd)
 	return lfd, must[netip.AddrPort](t)(sys.LocalAddr(lfd))
 }
 
@@ -137,10 +155,7 @@ func connection(t *testing.T) (client, server int) {
 	lfd, addr := listen(t)
 	client = must[int](t)(sys.Connect(addr))
 	server = must[int](t)(sys.Accept(lfd, 0))
-	t.Cleanup(func() {
-		unix.Close(client) // the test may have closed it already
-		sys.Close(server)
-	})
+	own(t, client, server)
 	return client, server
 }
 
@@ -151,21 +166,18 @@ func pipe(t *testing.T) (reader, writer int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		sys.Close(reader)
-		sys.Close(writer)
-	})
+	own(t, reader, writer)
 	return reader, writer
 }
 
-// reset closes fd so that the peer gets RST instead of FIN: socket(7), SO_LINGER.
+// reset closes an owned fd so that the peer gets RST instead of FIN: socket(7), SO_LINGER.
 func reset(t *testing.T, fd int) {
 	t.Helper()
 	err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	sys.Close(fd)
+	drop(fd)
 }
 
 // A sleeper is a thread that makes one call, in which it sleeps.

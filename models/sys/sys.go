@@ -13,6 +13,7 @@ import (
 	"errors"
 	"strconv"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -124,12 +125,16 @@ func Close(fd int) {
 // Select waits until a descriptor below nfd is ready, and leaves only those in
 // the sets: select(2). A nil timeout waits for ever.
 func Select(nfd int, read, write *unix.FdSet, timeout *unix.Timeval) (int, error) {
-	var r, w unix.FdSet // an interrupted select leaves its sets undefined
+	var asked, askedToo unix.FdSet
 	if read != nil {
-		r = *read
+		asked = *read
 	}
 	if write != nil {
-		w = *write
+		askedToo = *write
+	}
+	var end time.Time
+	if timeout != nil {
+		end = time.Now().Add(time.Duration(timeout.Nano()))
 	}
 	for {
 		n, err := unix.Select(nfd, read, write, nil, timeout)
@@ -139,11 +144,15 @@ func Select(nfd int, read, write *unix.FdSet, timeout *unix.Timeval) (int, error
 		if err != unix.EINTR {
 			return 0, failed("select", -1, err)
 		}
-		if read != nil {
-			*read = r
+		if read != nil { // an interrupted select leaves the sets undefined
+			*read = asked
 		}
 		if write != nil {
-			*write = w
+			*write = askedToo
+		}
+		if timeout != nil {
+			left := unix.NsecToTimeval(int64(max(0, time.Until(end))))
+			timeout = &left
 		}
 	}
 }
@@ -151,6 +160,10 @@ func Select(nfd int, read, write *unix.FdSet, timeout *unix.Timeval) (int, error
 // Poll waits until one of the descriptors is ready and says how many are:
 // poll(2). The timeout is in milliseconds, negative for ever.
 func Poll(fds []unix.PollFd, timeout int) (int, error) {
+	var end time.Time
+	if timeout >= 0 {
+		end = time.Now().Add(time.Duration(timeout) * time.Millisecond)
+	}
 	for {
 		n, err := unix.Poll(fds, timeout)
 		if err == nil {
@@ -158,6 +171,10 @@ func Poll(fds []unix.PollFd, timeout int) (int, error) {
 		}
 		if err != unix.EINTR {
 			return 0, failed("poll", -1, err)
+		}
+		if timeout >= 0 {
+			left := time.Until(end) + time.Millisecond - 1 // poll rounds up, too
+			timeout = max(0, int(left.Milliseconds()))
 		}
 	}
 }
