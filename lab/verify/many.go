@@ -29,6 +29,9 @@ var manyChecks = []Check{
 				first.HalfClose()
 				first.ExpectFIN()
 			}
+			if !second.Arrives(t.Wait) {
+				t.oneAtATime(first, second)
+			}
 			second.ExpectString("and I am second\n")
 			second.Echo([]byte("served\n"))
 			second.HalfClose()
@@ -200,6 +203,19 @@ var manyChecks = []Check{
 			t.Tell("after %s more: %s", thousands(connections), figures(t.Tree()))
 		},
 	},
+}
+
+// oneAtATime fails, but finds out first whether the second client is served
+// when the first one leaves: then that is how the server is made.
+func (t *T) oneAtATime(first, second *Client) {
+	const expected = "the second client to be served while the first is silent"
+	first.Close()
+	if !second.Arrives(t.Wait) {
+		t.Fail(expected, "it is not served, not even when the first has left")
+	}
+	second.ExpectString("and I am second\n")
+	t.Fail(expected, "it is served when the first has left, and lost nothing: "+
+		"a server for one client at a time; if that is meant, declare it with --limit=1")
 }
 
 // figures are what can leak.

@@ -217,17 +217,45 @@ func (t *T) attempt(story func()) (end *verdict) {
 }
 
 // explain adds to an end what the story does not tell: that the server is not
-// there any more, or that it was we who ended it.
+// there any more, or spins, or that it was we who ended it.
 func (t *T) explain(end *verdict) {
-	if ending, over := t.Server.Ending(); over && end.status == report.Fail {
-		end.actual += fmt.Sprintf("; the server has ended: %v", ending)
-	}
 	switch t.ctx.Err() {
 	case context.Canceled:
 		end.status, end.actual = report.Error, "interrupted"
+		return
 	case context.DeadlineExceeded:
-		end.actual += fmt.Sprintf("; the check was ended after %v", time.Since(t.start).Round(time.Second))
+		took := time.Since(t.start).Round(time.Second)
+		end.actual += fmt.Sprintf("; the check was ended after %v", took)
 	}
+	if end.status == report.Fail {
+		end.actual += t.condition()
+	}
+}
+
+// condition is what is conspicuous about the server's processes now.
+func (t *T) condition() string {
+	if ending, over := t.Server.Ending(); over {
+		return fmt.Sprintf(" (the server has ended: %v)", ending)
+	}
+	const stretch, busy = 100 * time.Millisecond, 70 // percent of one core
+	before, err := t.Server.Tree()
+	start := time.Now()
+	if err != nil {
+		return ""
+	}
+	time.Sleep(stretch) // the user may have interrupted: t.pause would not pause
+	after, err := t.Server.Tree()
+	if err != nil {
+		return ""
+	}
+	text := ""
+	if share := 100 * float64(after.CPU-before.CPU) / float64(time.Since(start)); share > busy {
+		text += fmt.Sprintf(" (it spins: %.0f %% of a core)", share)
+	}
+	if after.Zombies > 0 {
+		text += fmt.Sprintf(" (%d of its processes are zombies)", after.Zombies)
+	}
+	return text
 }
 
 // hangUp closes what the check left open.

@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"net/netip"
 
 	"golang.org/x/sys/unix"
 

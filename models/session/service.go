@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -44,7 +45,7 @@ func Parse(text string) (Service, error) {
 	var err, err2 error
 	s.Work, err = time.ParseDuration(strings.TrimPrefix(work, "work="))
 	s.Sleep, err2 = time.ParseDuration(strings.TrimPrefix(sleep, "sleep="))
-	if err != nil || err2 != nil {
+	if err != nil || err2 != nil || !slices.Contains(Services, name) {
 		return Service{}, fmt.Errorf("service %q: want %s", text, textForm)
 	}
 	return s, nil

@@ -95,7 +95,7 @@ func SetNonblock(fd int) error {
 
 // NetListener gives lfd to Go's net package. The listener works on a copy of
 // the descriptor (dup(2)): the caller still owns lfd, and shutting lfd down
-// stops the listener too.
+// stops the listener too. Both become non-blocking: fcntl(2), O_NONBLOCK.
 func NetListener(lfd int) (net.Listener, error) {
 	copied, err := unix.FcntlInt(uintptr(lfd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {

@@ -197,8 +197,9 @@ func Pipe() (reader, writer int, err error) {
 
 // Spawn starts the program at path in a child process: fork(2) and execve(2)
 // in one, since a Go program has many threads and fork copies only one. The
-// child's descriptors are fds in order, 0, 1, 2 and so on (-1: closed), and no
-// others. It is killed when this process ends, however that happens.
+// child's descriptors are fds in order, 0, 1, 2 and so on (-1: closed), and none
+// of those that are closed on exec. It is killed when this process ends, however
+// that happens.
 func Spawn(path string, args []string, fds ...int) (pid int, err error) {
 	files := make([]uintptr, len(fds))
 	for i, fd := range fds {
