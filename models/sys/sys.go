@@ -35,11 +35,10 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Errno }
 
 func failed(call string, fd int, err error) error {
-	var errno unix.Errno
-	if !errors.As(err, &errno) {
-		return err
+	if errno, ok := err.(unix.Errno); ok {
+		return &Error{call, fd, errno}
 	}
-	return &Error{call, fd, errno}
+	return err
 }
 
 // Again asks whether the call would have had to wait: the descriptor is
@@ -72,30 +71,32 @@ func Full(err error) bool {
 // and is passed over. Linux reports its error from accept: accept(2), "Error
 // handling".
 func Accept(lfd, flags int) (cfd int, err error) {
+	call := watch("accept", lfd)
 	for {
 		cfd, _, err := unix.Accept4(lfd, unix.SOCK_CLOEXEC|flags)
 		switch err {
 		case nil:
-			return cfd, nil
+			return call.done(cfd, nil)
 		case unix.EINTR,
 			unix.ECONNABORTED, unix.EPROTO, unix.ENOPROTOOPT, unix.EPERM,
 			unix.ENETDOWN, unix.ENETUNREACH, unix.ENONET,
 			unix.EHOSTDOWN, unix.EHOSTUNREACH:
 			continue
 		}
-		return -1, failed("accept", lfd, err)
+		return call.done(-1, failed("accept", lfd, err))
 	}
 }
 
 // Read reads what is there, up to len(p) bytes: read(2). 0 is the end.
 func Read(fd int, p []byte) (int, error) {
+	call := watch("read", fd)
 	for {
 		n, err := unix.Read(fd, p)
 		if err == nil {
-			return n, nil
+			return call.done(n, nil)
 		}
 		if err != unix.EINTR {
-			return 0, failed("read", fd, err)
+			return call.done(0, failed("read", fd, err))
 		}
 	}
 }
@@ -103,13 +104,14 @@ func Read(fd int, p []byte) (int, error) {
 // Write writes what the kernel takes of p, which may be less than all:
 // write(2). Go ignores SIGPIPE, so a peer that has gone is the error EPIPE.
 func Write(fd int, p []byte) (int, error) {
+	call := watch("write", fd)
 	for {
 		n, err := unix.Write(fd, p)
 		if err == nil {
-			return n, nil
+			return call.done(n, nil)
 		}
 		if err != unix.EINTR {
-			return 0, failed("write", fd, err)
+			return call.done(0, failed("write", fd, err))
 		}
 	}
 }
@@ -118,7 +120,9 @@ func Write(fd int, p []byte) (int, error) {
 // interrupted, since Linux has released the descriptor by then. -1 is none.
 func Close(fd int) {
 	if fd >= 0 {
+		call := watch("close", fd)
 		unix.Close(fd)
+		call.done(0, nil)
 	}
 }
 
@@ -132,6 +136,7 @@ func Select(nfd int, read, write *unix.FdSet, timeout *unix.Timeval) (int, error
 	if write != nil {
 		askedToo = *write
 	}
+	call := watchSelect(nfd, read, write)
 	var end time.Time
 	if timeout != nil {
 		end = time.Now().Add(time.Duration(timeout.Nano()))
@@ -139,10 +144,10 @@ func Select(nfd int, read, write *unix.FdSet, timeout *unix.Timeval) (int, error
 	for {
 		n, err := unix.Select(nfd, read, write, nil, timeout)
 		if err == nil {
-			return n, nil
+			return call.done(n, nil)
 		}
 		if err != unix.EINTR {
-			return 0, failed("select", -1, err)
+			return call.done(0, failed("select", -1, err))
 		}
 		if read != nil { // an interrupted select leaves the sets undefined
 			*read = asked
@@ -160,6 +165,7 @@ func Select(nfd int, read, write *unix.FdSet, timeout *unix.Timeval) (int, error
 // Poll waits until one of the descriptors is ready and says how many are:
 // poll(2). The timeout is in milliseconds, negative for ever.
 func Poll(fds []unix.PollFd, timeout int) (int, error) {
+	call := watchPoll(fds)
 	var end time.Time
 	if timeout >= 0 {
 		end = time.Now().Add(time.Duration(timeout) * time.Millisecond)
@@ -167,10 +173,10 @@ func Poll(fds []unix.PollFd, timeout int) (int, error) {
 	for {
 		n, err := unix.Poll(fds, timeout)
 		if err == nil {
-			return n, nil
+			return call.done(n, nil)
 		}
 		if err != unix.EINTR {
-			return 0, failed("poll", -1, err)
+			return call.done(0, failed("poll", -1, err))
 		}
 		if timeout >= 0 {
 			left := time.Until(end) + time.Millisecond - 1 // poll rounds up, too
@@ -205,26 +211,30 @@ func Spawn(path string, args []string, fds ...int) (pid int, err error) {
 	for i, fd := range fds {
 		files[i] = uintptr(fd)
 	}
+	call := watch("fork", -1)
 	pid, err = syscall.ForkExec(path, args, &syscall.ProcAttr{
 		Env:   syscall.Environ(),
 		Files: files,
 		Sys:   &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL},
 	})
 	if err != nil {
-		return 0, failed("fork", -1, err)
+		return call.done(0, failed("fork", -1, err))
 	}
-	return pid, nil
+	return call.done(pid, nil)
 }
 
 // Reap collects a child that has ended, without waiting: waitpid(2) with
 // WNOHANG. The pid is 0 when none is left to collect.
 func Reap() (pid int) {
+	call := watch("waitpid", -1)
 	for {
 		pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
 		if err == nil {
+			call.done(pid, nil)
 			return pid
 		}
 		if err != unix.EINTR { // ECHILD: there are no children at all
+			call.done(0, failed("waitpid", -1, err))
 			return 0
 		}
 	}
