@@ -91,6 +91,9 @@ func (cmd *runCmd) Run() error {
 	if cmd.Service == "talk" {
 		job.Keyboard, job.Screen = 0, 1
 	}
+	// The Go runtime opens its epoll(7) at the first timer, and ends the process
+	// if no descriptor is left for it. So: now, not when the clients have them all.
+	time.NewTimer(time.Hour).Stop()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, unix.SIGINT, unix.SIGTERM)
 	cmd.announce(addr)

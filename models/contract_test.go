@@ -44,7 +44,7 @@ var pageLines = map[string]int{
 // stepLines is how many lines diff may show between a page and the one before
 // it in the catalogue, rounded up in the same way.
 var stepLines = map[string]int{
-	"blocking→process":     240,
+	"blocking→process":     250,
 	"process→goroutine":    350,
 	"goroutine→selectloop": 340,
 	"selectloop→pollloop":  60,

@@ -67,7 +67,7 @@ var lifeChecks = []Check{
 		},
 	},
 	{
-		ID: "life/term", Level: report.Should, Service: "echo",
+		ID: "life/term", Level: report.Should, Service: "echo", Ends: true,
 		Says:  "ends within 2 s of SIGTERM with exit code 0, its children too",
 		Cause: "the signal is not handled, so it kills (exit code 143); or the server waits for its clients without a limit",
 		Try:   `kill $(pgrep -o myserver); sleep 2; pgrep -a myserver`,
@@ -76,8 +76,10 @@ var lifeChecks = []Check{
 			silent := t.Dial()
 			silent.Echo([]byte("I stay\n"))
 			start := time.Now()
+			before := t.Tree().CPU
 			t.Server.Signal(unix.SIGTERM)
 			t.Tell("SIGTERM")
+			t.expectPatience(before)
 			select {
 			case <-t.Server.Exited():
 			case <-time.After(most + t.Wait/2): // wait longer, to know how long it takes
@@ -210,6 +212,20 @@ var lifeChecks = []Check{
 			t.Dial().Echo([]byte("the next one\n"))
 		},
 	},
+}
+
+// expectPatience looks on for a while after SIGTERM: a server that still waits
+// for its last client waits asleep.
+func (t *T) expectPatience(before time.Duration) {
+	const stretch, most = 300 * time.Millisecond, 60 // percent of one core
+	select {
+	case <-t.Server.Exited():
+		return
+	case <-time.After(stretch):
+	}
+	if share := 100 * float64(t.Tree().CPU-before) / float64(stretch); share > most {
+		t.Fail("to wait for its last client asleep", fmt.Sprintf("it uses %.0f %% of a core", share))
+	}
 }
 
 // outOfDescriptors goes on when one client waits for a descriptor.

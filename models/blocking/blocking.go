@@ -92,7 +92,8 @@ func (c *client) clientsTurn() bool {
 	if !c.show() || c.Keyboard < 0 {
 		return true
 	}
-	n, _ := sys.Read(c.Keyboard, c.buf[:]) // sleeps until the operator speaks
+	// sleeps until the operator speaks
+	n, _ := sys.Read(c.Keyboard, c.buf[:session.MaxLine])
 	for line := range c.lines.Feed(c.buf[:n]) {
 		c.Say(line)
 	}

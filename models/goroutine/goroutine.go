@@ -156,8 +156,8 @@ func (s *server) relay() {
 // them: one that does not read misses it.
 func (s *server) tell(line []byte) {
 	line = bytes.Clone(line) // listen reads it later
+	var missed []byte
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	for c := range s.clients {
 		if _, mine := session.Addressed(line, c.id); !mine {
 			continue
@@ -165,8 +165,12 @@ func (s *server) tell(line []byte) {
 		select {
 		case c.said <- line:
 		default:
-			sys.Write(s.Screen, session.Missed(c.id))
+			missed = append(missed, session.Missed(c.id)...)
 		}
+	}
+	s.mu.Unlock()
+	if len(missed) > 0 {
+		sys.Write(s.Screen, missed)
 	}
 }
 

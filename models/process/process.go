@@ -141,15 +141,19 @@ func (p *parent) relay() {
 // tell passes a line to the children it is meant for. It waits for none of
 // them: one that does not read misses it.
 func (p *parent) tell(line []byte) {
+	var missed []byte
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	for _, c := range p.children {
 		if _, mine := session.Addressed(line, c.id); !mine {
 			continue
 		}
 		if _, err := sys.Write(c.keyboard, line); sys.Again(err) {
-			sys.Write(p.Screen, session.Missed(c.id))
+			missed = append(missed, session.Missed(c.id)...)
 		}
+	}
+	p.mu.Unlock()
+	if len(missed) > 0 {
+		sys.Write(p.Screen, missed)
 	}
 }
 
@@ -251,7 +255,7 @@ func (c *client) clientsTurn() bool {
 	}
 	sys.Poll(fds, -1) // sleeps until one of them speaks
 	if fds[1].Revents != 0 {
-		n, _ := sys.Read(c.Keyboard, c.buf[:])
+		n, _ := sys.Read(c.Keyboard, c.buf[:session.MaxLine])
 		for line := range c.lines.Feed(c.buf[:n]) {
 			c.Say(line)
 		}
