@@ -4,13 +4,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,18 +23,19 @@ import (
 )
 
 type verifyCmd struct {
-	Model   modelsFlag    `predictor:"models" placeholder:"NAME,…" help:"Which models, or all; all is the default where no command is given."`
-	Check   []string      `predictor:"checks" placeholder:"GLOB,…" help:"Which checks: an id, a group or a pattern, such as close/half, bytes, life/*."`
-	Service string        `enum:"echo,talk" default:"echo" help:"What the command serves: echo or talk (${default})."`
-	Limit   int           `placeholder:"N" help:"How many clients the command serves at once by design; 0, the default: no limit."`
-	Timeout time.Duration `default:"5s" placeholder:"TIME" help:"How long to wait for any one event (${default})."`
-	Strict  bool          `help:"Fail also for what only should be."`
-	JSON    bool          `name:"json" help:"Print one JSON document, schema lab.verify/1."`
-	Seed    uint64        `placeholder:"N" help:"Seed of the first random schedule; without it, a new one each time. A failure prints it."`
-	Rounds  int           `default:"5" placeholder:"N" help:"How many random schedules to play (${default}); 1000 for a long hunt."`
-	Replay  string        `type:"existingfile" placeholder:"FILE" help:"Play the schedule in FILE, as printed by a failure, instead of random ones."`
-	List    bool          `help:"List the checks, and what each of them demands."`
-	Command []string      `arg:"" optional:"" help:"Any server: {port} in it is replaced. Without it, the port is appended; PORT is set too."`
+	Model   modelsFlag      `predictor:"models" placeholder:"NAME,…" help:"Which models, or all; all is the default where no command is given."`
+	Check   []string        `predictor:"checks" placeholder:"GLOB,…" help:"Which checks: an id, a group or a pattern, such as close/half, bytes, life/*."`
+	Service string          `enum:"echo,talk" default:"echo" help:"What the command serves: echo or talk (${default})."`
+	Limit   int             `placeholder:"N" help:"How many clients the command serves at once by design; 0, the default: no limit."`
+	Timeout time.Duration   `default:"5s" placeholder:"TIME" help:"How long to wait for any one event (${default})."`
+	Strict  bool            `help:"Fail also for what only should be."`
+	JSON    bool            `name:"json" help:"Print one JSON document, schema lab.verify/1."`
+	Report  []report.Target `sep:"none" placeholder:"FORMAT=FILE" help:"Write a report too, once for each --report: json, junit, tap, tap13, gradescope, github, html or markdown. FILE - is standard output; what people read then goes to standard error."`
+	Seed    uint64          `placeholder:"N" help:"Seed of the first random schedule; without it, a new one each time. A failure prints it."`
+	Rounds  int             `default:"5" placeholder:"N" help:"How many random schedules to play (${default}); 1000 for a long hunt."`
+	Replay  string          `type:"existingfile" placeholder:"FILE" help:"Play the schedule in FILE, as printed by a failure, instead of random ones."`
+	List    bool            `help:"List the checks, and what each of them demands."`
+	Command []string        `arg:"" optional:"" help:"Any server: {port} in it is replaced. Without it, the port is appended; PORT is set too."`
 }
 
 func (verifyCmd) Help() string {
@@ -48,6 +49,7 @@ Examples:
   lab verify --check=close/half -- ./server {port}
   lab verify --model=blocking -- python3 server.py {port}    side by side
   lab verify --limit=1 -- ./one-at-a-time {port}
+  lab verify --report=html=results.html -- ./server {port}
 
 Exit codes: 0 all passed; 1 a check failed; 2 it could not run; 80 wrong command
 line; 130 interrupted.`
@@ -60,6 +62,13 @@ func (cmd *verifyCmd) Validate() error {
 		return errors.New("--timeout is a time to wait, such as 5s; it must be positive")
 	case cmd.Limit < 0:
 		return errors.New("--limit is a number of clients; it cannot be negative")
+	}
+	taken := map[string]bool{"-": cmd.JSON}
+	for _, to := range cmd.Report {
+		if taken[to.File] {
+			return fmt.Errorf("--report=%s=%s: something else goes there already; choose another FILE", to.Format, to.File)
+		}
+		taken[to.File] = true
 	}
 	return nil
 }
@@ -94,22 +103,40 @@ func (cmd *verifyCmd) Run(color colorFlag) error {
 	if ctx.Err() != nil {
 		return interrupted{}
 	}
+	result.Started, result.MS, result.Strict = start, time.Since(start).Milliseconds(), cmd.Strict
 	if err != nil {
+		result.Failure = err.Error() // a grader wants a report of this too
+		return errors.Join(err, cmd.save(result))
+	}
+	if err := cmd.print(result, color.style()); err != nil {
 		return err
 	}
-	if cmd.JSON {
-		out := json.NewEncoder(os.Stdout)
-		out.SetIndent("", "  ")
-		if err := out.Encode(result); err != nil {
-			return err
-		}
-	} else {
-		style := color.style()
-		result.Matrix(os.Stdout, style)
-		result.Stories(os.Stdout, style)
-		fmt.Printf("\n%s\n", result.Summary(time.Since(start)))
+	if err := cmd.save(result); err != nil {
+		return err
 	}
 	return verdict(result, cmd.Strict)
+}
+
+// print shows the result, and leaves standard output to a report that wants it.
+func (cmd *verifyCmd) print(result report.Verify, style report.Style) error {
+	if cmd.JSON {
+		return result.JSON(os.Stdout)
+	}
+	out := os.Stdout
+	if slices.ContainsFunc(cmd.Report, func(to report.Target) bool { return to.File == "-" }) {
+		out = os.Stderr
+	}
+	result.Text(out, style)
+	return nil
+}
+
+// save writes all reports, also if one of them cannot be written.
+func (cmd *verifyCmd) save(result report.Verify) error {
+	var errs []error
+	for _, to := range cmd.Report {
+		errs = append(errs, result.Save(to))
+	}
+	return errors.Join(errs...)
 }
 
 // options are the flags that say how to verify.

@@ -12,38 +12,98 @@ import (
 // Style says how to write for people.
 type Style struct {
 	Color bool // symbols mean the same without
-	Width int  // columns of the terminal
+	Width int  // columns of the terminal; 0: no limit
 }
 
 // Matrix writes a row for each check and a column for each subject. Where the
 // columns do not fit side by side, it writes several matrices.
 func (v Verify) Matrix(w io.Writer, style Style) {
-	const label = 24
-	for subjects := v.Subjects; len(subjects) > 0; {
-		n, width := 0, label
-		for n < len(subjects) && (n == 0 || width+columnWidth(subjects[n]) <= style.Width) {
-			width += columnWidth(subjects[n])
-			n++
-		}
-		matrix(w, style, label, subjects[:n])
-		subjects = subjects[n:]
-		if len(subjects) > 0 {
+	v = v.shown()
+	columns, label := v.columns(), labelWidth(ids(v.Subjects))
+	room := 0
+	if style.Width > 0 {
+		room = max(1, style.Width-label)
+	}
+	for i, side := range sideBySide(columns, room) {
+		if i > 0 {
 			fmt.Fprintln(w)
 		}
+		matrix(w, style, label, side)
 	}
 	if legend := v.legend(); legend != "" {
 		fmt.Fprintf(w, "\n%s\n", legend)
 	}
 }
 
-func columnWidth(s Subject) int { return max(utf8.RuneCountInString(s.Name), 5) + 1 }
+// A column is a subject with as little of its name as there is room for.
+type column struct {
+	Subject
+	Head string
+}
 
-func matrix(w io.Writer, style Style, label int, subjects []Subject) {
-	fmt.Fprint(w, strings.Repeat(" ", label))
-	for _, s := range subjects {
-		fmt.Fprint(w, centre(s.Name, columnWidth(s)))
+func (c column) width() int { return max(utf8.RuneCountInString(c.Head), len(waits)) + 1 }
+
+func (v Verify) columns() []column {
+	const most = 16
+	var heads []string
+	for _, s := range v.Subjects {
+		heads = append(heads, shorten(s.Name, most))
 	}
-	fmt.Fprintln(w)
+	var all []column
+	for i, head := range apart(heads) {
+		all = append(all, column{v.Subjects[i], head})
+	}
+	return all
+}
+
+// shorten leaves out the middle of a long name: names of servers often differ
+// at the end.
+func shorten(name string, most int) string {
+	runes := []rune(name)
+	if len(runes) <= most {
+		return name
+	}
+	return string(runes[:(most-1)/2]) + "…" + string(runes[len(runes)-most/2:])
+}
+
+// sideBySide shares the columns out evenly among as few matrices as there is
+// room for; 0 is room for all.
+func sideBySide(columns []column, room int) [][]column {
+	for n := 1; n < len(columns); n++ {
+		each := (len(columns) + n - 1) / n
+		sides := slices.Collect(slices.Chunk(columns, each))
+		if !slices.ContainsFunc(sides, func(side []column) bool { return room > 0 && widthOf(side) > room }) {
+			return sides
+		}
+	}
+	return slices.Collect(slices.Chunk(columns, 1))
+}
+
+func widthOf(columns []column) (width int) {
+	for _, c := range columns {
+		width += c.width()
+	}
+	return width
+}
+
+const groupWidth = len("random ")
+
+func labelWidth(ids []string) int {
+	width := groupWidth
+	for _, id := range ids {
+		width = max(width, groupWidth+utf8.RuneCountInString(path.Base(id))+1)
+	}
+	return width
+}
+
+func matrix(w io.Writer, style Style, label int, columns []column) {
+	var subjects []Subject
+	row := strings.Repeat(" ", label)
+	for _, c := range columns {
+		row += centre(c.Head, c.Head, c.width())
+		subjects = append(subjects, c.Subject)
+	}
+	fmt.Fprintln(w, strings.TrimRight(row, " "))
 	group := ""
 	for _, id := range ids(subjects) {
 		shown := ""
@@ -51,16 +111,25 @@ func matrix(w io.Writer, style Style, label int, subjects []Subject) {
 			group = path.Dir(id)
 			shown = group
 		}
-		fmt.Fprintf(w, "%-7s%-*s", shown, label-7, path.Base(id))
-		for _, s := range subjects {
+		row := fmt.Sprintf("%-*s%-*s", groupWidth, shown, label-groupWidth, path.Base(id))
+		for _, c := range columns {
 			symbol := ""
-			if i := slices.IndexFunc(s.Checks, func(c Check) bool { return c.ID == id }); i >= 0 {
-				symbol = s.Checks[i].symbol()
+			if check, held := c.check(id); held {
+				symbol = check.symbol()
 			}
-			fmt.Fprint(w, paint(style, symbol, centre(symbol, columnWidth(s))))
+			row += centre(symbol, paint(style, symbol), c.width())
 		}
-		fmt.Fprintln(w)
+		fmt.Fprintln(w, strings.TrimRight(row, " "))
 	}
+}
+
+// check is the verdict of one check, if the subject was held to it.
+func (s Subject) check(id string) (c Check, held bool) {
+	i := slices.IndexFunc(s.Checks, func(c Check) bool { return c.ID == id })
+	if i < 0 {
+		return Check{}, false
+	}
+	return s.Checks[i], true
 }
 
 // ids are the ids of all checks that any of the subjects was held to, in order.
@@ -73,8 +142,9 @@ func ids(subjects []Subject) []string {
 			}
 		}
 	}
+	groups := groups(ids)
 	slices.SortStableFunc(ids, func(a, b string) int {
-		return slices.Index(groups(ids), path.Dir(a)) - slices.Index(groups(ids), path.Dir(b))
+		return slices.Index(groups, path.Dir(a)) - slices.Index(groups, path.Dir(b))
 	})
 	return ids
 }
@@ -89,12 +159,15 @@ func groups(ids []string) []string {
 	return groups
 }
 
+// waits is the note of a pass that is not like the others.
+const waits = "waits"
+
 // The symbols differ in shape, not only in colour.
 func (c Check) symbol() string {
 	switch c.Status {
 	case Pass:
-		if c.Note != "" {
-			return c.Note
+		if c.Note == waits {
+			return waits
 		}
 		return "✓"
 	case Fail:
@@ -110,34 +183,48 @@ func (c Check) symbol() string {
 
 // legend explains the symbols that are not plain, if there are any.
 func (v Verify) legend() string {
-	meaning := []struct{ symbol, says string }{
-		{"waits", "serves one client at a time, by design; the second one lost nothing"},
+	var lines []string
+	for _, m := range v.meanings() {
+		lines = append(lines, m.Symbol+": "+m.Says)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// A meaning is what a symbol stands for.
+type meaning struct{ Symbol, Says string }
+
+// meanings are those of the symbols that are not plain, and are used.
+func (v Verify) meanings() []meaning {
+	all := []meaning{
+		{waits, "serves one client at a time, by design; the second one lost nothing"},
 		{"–", "does not apply"},
 		{"!", "should be, but need not"},
 		{"?", "could not be decided"},
 	}
-	var lines []string
-	for _, m := range meaning {
-		if v.any(func(c Check) bool { return c.symbol() == m.symbol }) {
-			lines = append(lines, m.symbol+": "+m.says)
-		}
+	if v.Strict {
+		all[2].Says = "should be, and --strict demands it"
 	}
-	return strings.Join(lines, "\n")
+	return slices.DeleteFunc(all, func(m meaning) bool {
+		return !v.any(func(c Check) bool { return c.symbol() == m.Symbol })
+	})
 }
 
 func (v Verify) any(ask func(Check) bool) bool {
 	return slices.ContainsFunc(v.Subjects, func(s Subject) bool { return slices.ContainsFunc(s.Checks, ask) })
 }
 
-func centre(s string, width int) string {
+// centre puts s, painted, into the middle of a column.
+func centre(s, painted string, width int) string {
 	free := max(0, width-utf8.RuneCountInString(s))
-	return strings.Repeat(" ", free-free/2) + s + strings.Repeat(" ", free/2)
+	return strings.Repeat(" ", free-free/2) + painted + strings.Repeat(" ", free/2)
 }
 
-func paint(style Style, symbol, text string) string {
-	color := map[string]string{"✓": "32", "waits": "32", "✗": "1;31", "!": "33", "?": "1;35"}[symbol]
+// paint adds colour to a symbol. A failure is inverse, which is seen by those
+// to whom red and green are one.
+func paint(style Style, symbol string) string {
+	color := map[string]string{"✓": "32", waits: "32", "✗": "1;7;31", "!": "1;33", "?": "1;7;35"}[symbol]
 	if !style.Color || color == "" {
-		return text
+		return symbol
 	}
-	return "\x1b[" + color + "m" + text + "\x1b[0m"
+	return "\x1b[" + color + "m" + symbol + "\x1b[0m"
 }

@@ -4,57 +4,84 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
+	"unicode/utf8"
 )
+
+// Text writes all that there is for people: the matrix, the stories, and how it
+// went.
+func (v Verify) Text(w io.Writer, style Style) {
+	v.Matrix(w, style)
+	v.Stories(w, style)
+	fmt.Fprintln(w)
+	for line := range strings.SplitSeq(v.Summary(), "\n") {
+		fmt.Fprintln(w, wrap(line, "", style.Width))
+	}
+}
 
 // Stories writes what happened in each check that did not pass: the sentence
 // that it enforces, the events in order, the bytes, and what to do.
 func (v Verify) Stories(w io.Writer, style Style) {
-	for _, s := range v.Subjects {
+	const indent = "    "
+	for _, s := range v.shown().Subjects {
 		for _, c := range s.Checks {
-			if c.Status == Fail || c.Status == Error {
-				c.tell(w, style, s)
+			if c.Status != Fail && c.Status != Error {
+				continue
+			}
+			head := fmt.Sprintf("%s %s   %s %s", c.symbol(), c.ID, s.Name, c.Says)
+			head = strings.TrimPrefix(wrap(head, indent, style.Width), c.symbol())
+			fmt.Fprintf(w, "\n%s%s\n", paint(style, c.symbol()), head)
+			for line := range strings.Lines(c.tell(style.Width - len(indent))) {
+				fmt.Fprint(w, indent, line)
 			}
 		}
 	}
 }
 
-func (c Check) tell(w io.Writer, style Style, s Subject) {
-	fmt.Fprintf(w, "\n%s %s   %s %s\n", paint(style, c.symbol(), c.symbol()), c.ID, s.Name, c.Says)
+// tell is the story of a check as text, in lines of at most width columns,
+// which is only prose's: bytes and commands are not broken.
+func (c Check) tell(width int) string {
+	var b strings.Builder
+	say := func(label, text string) {
+		if text == "" {
+			return
+		}
+		lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+		fmt.Fprintln(&b, wrap(label+lines[0], "  ", width))
+		quote(&b, "  | ", lines[1:])
+	}
 	for _, line := range abridged(c.Story) {
-		fmt.Fprintf(w, "    %s\n", line)
+		say("", line)
 	}
-	fmt.Fprintf(w, "    expected: %s\n", c.Expected)
-	fmt.Fprintf(w, "    actual:   %s\n", c.Actual)
-	for _, line := range c.Diff {
-		fmt.Fprintf(w, "      %s\n", line)
-	}
+	say("expected: ", c.Expected)
+	say("actual:   ", c.Actual)
+	quote(&b, "", c.Diff)
 	if c.Schedule != "" {
-		fmt.Fprintf(w, "    the schedule, for --replay=FILE:\n")
-		indent(w, "      ", c.Schedule)
+		fmt.Fprintln(&b, "the schedule, for --replay=FILE:")
+		quote(&b, "  ", strings.Split(strings.TrimSpace(c.Schedule), "\n"))
 	}
-	if c.Hint != "" {
-		fmt.Fprintf(w, "    usual cause: %s\n", c.Hint)
-	}
+	say("usual cause: ", c.Hint)
 	if c.Try != "" {
-		fmt.Fprintf(w, "    see it yourself: %s\n", c.Try)
+		fmt.Fprintf(&b, "see it yourself: %s\n", c.Try)
 	}
 	if output := strings.TrimSpace(c.Output); output != "" {
-		fmt.Fprintf(w, "    the server printed:\n")
-		indent(w, "      | ", output)
+		fmt.Fprintln(&b, "the server printed:")
+		quote(&b, "  | ", abridged(strings.Split(output, "\n")))
 	}
+	return b.String()
 }
 
-func indent(w io.Writer, by, text string) {
-	for line := range strings.Lines(text) {
-		fmt.Fprintf(w, "%s%s\n", by, strings.TrimRight(line, "\n"))
+// quote writes lines as they are. What a server prints never stands at the
+// beginning of a line, where CI systems take it for a command of theirs.
+func quote(w io.Writer, mark string, lines []string) {
+	for _, line := range lines {
+		fmt.Fprintln(w, strings.TrimRight(mark+line, " \t"))
 	}
 }
 
 // abridged is the beginning and the end of a long story.
 func abridged(story []string) []string {
 	const head, tail = 6, 14
-	if len(story) <= head+tail {
+	if len(story) <= head+tail+1 {
 		return story
 	}
 	left := fmt.Sprintf("… %d lines left out; --json has them …", len(story)-head-tail)
@@ -62,22 +89,18 @@ func abridged(story []string) []string {
 	return append(append(short, left), story[len(story)-tail:]...)
 }
 
-// Summary says in a line or two how it went.
-func (v Verify) Summary(took time.Duration) string {
-	var bad []string
-	for _, s := range v.Subjects {
-		if s.Failed+s.Errors > 0 {
-			bad = append(bad, fmt.Sprintf("%s: %d passed, %d failed, %d not decided, %d not applicable.",
-				s.Name, s.Passed, s.Failed, s.Errors, s.Skipped))
+// wrap breaks a line at spaces into lines of at most width columns, and indents
+// all but the first. A longer word stays whole; width 0 breaks nothing.
+func wrap(line, indent string, width int) string {
+	var wrapped []string
+	for width > 0 && utf8.RuneCountInString(line) > width {
+		fits := string([]rune(line)[:width+1])
+		end := strings.LastIndexByte(fits, ' ')
+		if end <= len(indent) {
+			break
 		}
+		wrapped = append(wrapped, strings.TrimRight(line[:end], " "))
+		line = indent + strings.TrimLeft(line[end:], " ")
 	}
-	seconds := fmt.Sprintf("%.1f s", took.Seconds())
-	switch {
-	case len(bad) > 0:
-		return strings.Join(bad, "\n")
-	case len(v.Subjects) == 1:
-		s := v.Subjects[0]
-		return fmt.Sprintf("%s does all that it should: %d checks, %s.", s.Name, s.Passed, seconds)
-	}
-	return fmt.Sprintf("%d servers behave the same: %d checks each, %s.", len(v.Subjects), len(v.Subjects[0].Checks), seconds)
+	return strings.Join(append(wrapped, line), "\n")
 }

@@ -1,10 +1,16 @@
-// Package report turns results into something to read: tables for people, JSON
-// for programs. It knows only data.
+// Package report turns results into something to read: tables for people, and
+// the formats that CI systems and graders take. It knows only data.
 package report
+
+import "time"
 
 // Verify is what lab verify found out.
 type Verify struct {
-	Schema   string    `json:"schema"` // "lab.verify/1"
+	Schema   string    `json:"schema"`            // "lab.verify/1"
+	Started  time.Time `json:"started"`           // when it began
+	MS       int64     `json:"ms"`                // how long it took, in milliseconds
+	Strict   bool      `json:"strict"`            // what only should be counts as well
+	Failure  string    `json:"failure,omitempty"` // why nothing could be checked: the server never listened
 	Subjects []Subject `json:"subjects"`
 }
 
@@ -27,6 +33,7 @@ type Check struct {
 	Level    Level    `json:"level"`
 	Status   Status   `json:"status"`
 	MS       int64    `json:"ms"`                 // how long it took, in milliseconds
+	Weight   float64  `json:"weight,omitempty"`   // points in a grade; 0: 1 if it must pass, 0.5 if it should
 	Says     string   `json:"says"`               // what the server should do
 	Note     string   `json:"note,omitempty"`     // a word about a pass or a skip: "waits"
 	Expected string   `json:"expected,omitempty"` // these two only if it failed
@@ -37,6 +44,17 @@ type Check struct {
 	Diff     []string `json:"diff,omitempty"`     // the bytes around the first difference
 	Schedule string   `json:"schedule,omitempty"` // of random/schedules, for --replay
 	Output   string   `json:"output,omitempty"`   // what the server itself printed, the end of it
+}
+
+// Points are what the check counts in a grade.
+func (c Check) Points() float64 {
+	switch {
+	case c.Weight > 0:
+		return c.Weight
+	case c.Level == Should:
+		return 0.5
+	}
+	return 1
 }
 
 // A Level says what a failure means.
@@ -78,9 +96,14 @@ func (s *Subject) Count() {
 // fail what only should be either.
 func (s *Subject) OK(strict bool) bool {
 	for _, c := range s.Checks {
-		if c.Status == Error || c.Status == Fail && (strict || c.Level == Must) {
+		if c.Status == Error || c.Status == Fail && !c.forgiven(strict) {
 			return false
 		}
 	}
 	return true
+}
+
+// forgiven reports whether the check failed, and need not have passed.
+func (c Check) forgiven(strict bool) bool {
+	return c.Status == Fail && c.Level == Should && !strict
 }
