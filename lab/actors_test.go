@@ -5,11 +5,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -96,6 +100,9 @@ func (a *actor) types(text string) {
 		a.t.Fatalf("%v: typing %q: %v", a, text, err)
 	}
 }
+
+// finishes ends the program's input; at a terminal one types "\x04".
+func (a *actor) finishes() { a.keyboard.Close() }
 
 // shows waits until the screen shows a text, and returns what it showed before,
 // since the last time.
@@ -330,32 +337,51 @@ func (a *actor) children() []procfs.ProcStat {
 	return processes(a.t, func(_ procfs.Proc, stat procfs.ProcStat) bool { return stat.PPID == a.pid() })
 }
 
-// sockets are the lines of the kernel's table about a port's own end, in this
-// state: proc_net(5).
-func sockets(t *testing.T, addr string, state uint64) procfs.NetTCP {
-	t.Helper()
-	_, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	kernel, err := procfs.NewDefaultFS()
-	if err != nil {
-		t.Fatal(err)
-	}
-	table, err := kernel.NetTCP()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var found procfs.NetTCP
-	for _, line := range table {
-		if fmt.Sprint(line.LocalPort) == port && line.St == state {
-			found = append(found, line)
-		}
-	}
-	return found
+// A socket is a line of the kernel's table, in its own numbers: proc_net(5).
+type socket struct {
+	local, state, unread, inode uint64 // local is the port alone
 }
 
 const (
 	established = 1
 	timeWait    = 6
+	listen      = 10
 )
+
+// sockets are all TCP sockets of this machine. One that is ESTABLISHED, and has
+// no inode, was not accepted yet.
+func sockets() (all []socket, err error) {
+	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		text, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // no IPv6 here
+		}
+		if err != nil {
+			return nil, err
+		}
+		_, lines, _ := strings.Cut(string(text), "\n") // the heading
+		for line := range strings.Lines(lines) {
+			var s socket
+			var skip string
+			_, err := fmt.Sscanf(strings.ReplaceAll(line, ":", " "), "%s %s %x %s %s %x %s %x %s %s %s %s %s %d",
+				&skip, &skip, &s.local, &skip, &skip, &s.state, &skip, &s.unread,
+				&skip, &skip, &skip, &skip, &skip, &s.inode)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %q: %w", file, line, err)
+			}
+			all = append(all, s)
+		}
+	}
+	return all, nil
+}
+
+// anySocket asks whether there is such a socket at the server's end of addr.
+func anySocket(t *testing.T, addr string, ask func(s socket) bool) bool {
+	t.Helper()
+	all, err := sockets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := netip.MustParseAddrPort(addr).Port()
+	return slices.ContainsFunc(all, func(s socket) bool { return s.local == uint64(port) && ask(s) })
+}

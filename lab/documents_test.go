@@ -55,7 +55,7 @@ func TestOneClientAndOperator(t *testing.T) {
 			operator.leaves(0)
 		}
 		talk()
-		if len(sockets(t, addr, timeWait)) == 0 {
+		if !anySocket(t, addr, func(s socket) bool { return s.state == timeWait }) {
 			t.Error("the connection is not in TIME_WAIT: this proves nothing about starting again")
 		}
 		talk()
@@ -97,6 +97,7 @@ func TestManyClientsAndOperator(t *testing.T) {
 		operator.shows("client 4 left\n")
 		ben.types("bye\nexit\n")
 		operator.shows("client 2 says: bye\nclient 2 left\n")
+		ben.finishes() // nc waits for its own end too
 		ben.leaves(0)
 		anna.types("\x04") // Ctrl-D
 		operator.shows("client 1 left\n")
@@ -104,7 +105,7 @@ func TestManyClientsAndOperator(t *testing.T) {
 
 		operator.types("Clara, we are alone\n")
 		clara.shows("Clara, we are alone\n")
-		clara.keyboard.Close()
+		clara.finishes()
 		operator.shows("client 3 left\n")
 		clara.leaves(0)
 
@@ -144,14 +145,12 @@ func TestInTurns(t *testing.T) {
 	operator.shows("client 1 says: what is a socket?\n")
 
 	second := enters(t, exec.Command("nc", "-N", host, port))
-	second.types("I have a question too\n")
-	eventually(t, "the second client connected, not accepted, and its line in the queue", func() bool {
-		for _, socket := range sockets(t, addr, established) {
-			if socket.Inode == 0 && socket.RxQueue == uint64(len("I have a question too\n")) {
-				return true
-			}
-		}
-		return false
+	const question = "I have a question too\n"
+	second.types(question)
+	eventually(t, "the second client connected, and its question unread", func() bool {
+		return anySocket(t, addr, func(s socket) bool {
+			return s.state == established && s.inode == 0 && s.unread == uint64(len(question))
+		})
 	})
 
 	operator.types("an end of a connection\n")
@@ -174,6 +173,7 @@ func TestInTurns(t *testing.T) {
 	second.shows("go on\n")
 	second.types("exit\n")
 	operator.shows("client 2 left\n")
+	second.finishes() // nc waits for its own end too
 	second.leaves(0)
 	if got := second.screen.all(); got != "go on\n" {
 		t.Errorf("client 2 heard %q, want its own answer only", got)

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"os"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -15,5 +16,8 @@ import (
 // model.
 func TestMain(m *testing.M) {
 	process.Child()
+	// Under the race detector a process sleeps for a second before it ends, in
+	// case a race is still to be reported; here that is every command.
+	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	testscript.Main(m, map[string]func(){"lab": main})
 }

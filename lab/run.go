@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"socketlab/lab/step"
 	"socketlab/lab/subject"
 	"socketlab/models"
 	"socketlab/models/session"
@@ -30,6 +31,7 @@ type runCmd struct {
 	Work    time.Duration `placeholder:"TIME" help:"Burn this much CPU for each message, such as 2ms."`
 	Sleep   time.Duration `placeholder:"TIME" help:"Sleep this long for each message, such as 2ms."`
 	Grace   time.Duration `default:"1s" placeholder:"TIME" help:"How long clients may finish after Ctrl-C or SIGTERM (${default})."`
+	Step    bool          `help:"Stop before each system call of the page, show it, and wait for Enter."`
 }
 
 func (runCmd) Help() string {
@@ -40,12 +42,20 @@ With --service=talk you are the operator: what clients say appears on standard
 output, and the lines that you type go to all of them, or with "@3 " in front to
 client 3 alone. The end of your input does not end the server.
 
+With --step you walk through the page, its source beside you: the server stops
+before each system call, shows the line, the call, what each client and thread
+is doing and how many wait in the queue, and goes on when you say so:
+  Enter    this call          10  ten calls          w  up to the next sleep
+  r        run; Enter stops   q   quit, as Ctrl-C    > hello   the operator says it
+Steps and the operator's words share the keyboard; at the end of input it runs.
+
 Examples:
   lab run --model=select                        echo on 127.0.0.1:7000
   lab run --model=blocking --service=talk       a conversation in turns
   lab run --model=poll --listen=[::1]:0         IPv6, and any free port
   lab run --model=goroutine --listen=:7000 --open    for the whole classroom
   lab run --model=select --sleep=500ms          one slow handler, and all wait
+  lab run --model=process --step                call by call, children too
 
 Exit codes: 0 stopped; 2 could not listen, or the server failed; 80 wrong command
 line; 130 ended at once by a second signal.`
@@ -70,6 +80,18 @@ func (cmd *runCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, unix.SIGINT, unix.SIGTERM)
+	var stepper *step.Stepper
+	if cmd.Step {
+		quit := func() { signals <- unix.SIGINT }
+		stepper, err = step.Begin(step.Options{Model: cmd.Model.Name, Talk: cmd.Service == "talk", Quit: quit})
+		if err != nil {
+			return err
+		}
+		defer stepper.End()
+	}
+	sys.ReportCalls() // if somebody watches
 	lfd, err := sys.Listen(addr, cmd.Backlog)
 	if errors.Is(err, unix.EAFNOSUPPORT) && addr.Addr() == netip.IPv6Unspecified() {
 		addr = netip.AddrPortFrom(netip.IPv4Unspecified(), addr.Port()) // no IPv6 here
@@ -94,8 +116,6 @@ func (cmd *runCmd) Run() error {
 	// The Go runtime opens its epoll(7) at the first timer, and ends the process
 	// if no descriptor is left for it. So: now, not when the clients have them all.
 	time.NewTimer(time.Hour).Stop()
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, unix.SIGINT, unix.SIGTERM)
 	cmd.announce(addr)
 	served := make(chan error, 1)
 	go func() { served <- cmd.Model.Serve(job) }()
@@ -103,6 +123,7 @@ func (cmd *runCmd) Run() error {
 	case err := <-served:
 		return explainServe(err)
 	case <-signals:
+		stepper.LetGo()
 		return cmd.stop(lfd, signals, served)
 	}
 }

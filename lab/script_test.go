@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,6 +45,10 @@ func TestScript(t *testing.T) {
 			"free":      free,
 			"columns":   columns,
 			"json":      jsonHas,
+		},
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("GORACE", os.Getenv("GORACE")) // see TestMain
+			return nil
 		},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
@@ -111,19 +116,10 @@ func portOf(pid int) (port int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	kernel, err := procfs.NewDefaultFS()
-	if err != nil {
-		return 0, err
-	}
-	table, err := kernel.NetTCP()
-	table6, _ := kernel.NetTCP6() // or there is no IPv6
-	const listen = 10
-	for _, socket := range append(table, table6...) {
-		link := fmt.Sprintf("socket:[%d]", socket.Inode)
-		for _, file := range files {
-			if file == link && socket.St == listen {
-				return int(socket.LocalPort), nil
-			}
+	all, err := sockets()
+	for _, s := range all {
+		if s.state == listen && slices.Contains(files, fmt.Sprintf("socket:[%d]", s.inode)) {
+			return int(s.local), nil
 		}
 	}
 	return 0, err

@@ -65,7 +65,9 @@ func (c Chat) Run() error {
 	err = l.hold()
 	shown.Close()
 	if errors.Is(err, io.EOF) {
-		fmt.Fprintln(c.Stderr, farewell(len(l.unsent)+len(l.queue)))
+		if !l.fin || isTerminal(c.Stdin) { // else it is the end that we asked for
+			fmt.Fprintln(c.Stderr, farewell(len(l.unsent)+len(l.queue)))
+		}
 		return nil
 	}
 	return err

@@ -8,10 +8,11 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"socketlab/models/session"
 )
 
 // A CommandError is a command that could not be executed.
@@ -108,13 +109,19 @@ func (e *DeafError) Error() string {
 		e.Spec.Name, e.Spec.Port, e.Waited.Round(time.Millisecond), cure, printed(e.Output))
 }
 
-// printed quotes the last lines of a server's output.
+// printed quotes the last lines of a server's output, each behind a mark and
+// with its control bytes harmless: it goes to a terminal, or to a CI system
+// that takes some lines for commands.
 func printed(text []byte) string {
 	text = bytes.TrimSpace(text[max(0, len(text)-2000):])
 	if len(text) == 0 {
 		return "it printed nothing"
 	}
-	lines := strings.Split(string(text), "\n")
-	lines = lines[max(0, len(lines)-12):]
-	return "it printed:\n    " + strings.Join(lines, "\n    ")
+	lines := bytes.Split(text, []byte("\n"))
+	quoted := []byte("it printed:")
+	for _, line := range lines[max(0, len(lines)-12):] {
+		quoted = append(quoted, "\n    | "...)
+		quoted = session.AppendHarmless(quoted, line)
+	}
+	return string(quoted)
 }

@@ -112,7 +112,7 @@ func TestEndsBeforeItListens(t *testing.T) {
 	if !ok || ended.Ending.Code != 3 {
 		t.Fatalf("the error is %T %v, want an *EndedError with code 3", err, err)
 	}
-	mustSay(t, err, "exit", "exit code 3", "before it listened", "    bad luck", "    on standard output")
+	mustSay(t, err, "exit", "exit code 3", "before it listened", "    | bad luck", "    | on standard output")
 
 	_, err = Start(t.Context(), spec("suicide"))
 	mustSay(t, err, "signal 9 (killed)")
@@ -124,7 +124,7 @@ func TestEndsBeforeItListens(t *testing.T) {
 func TestNeverListens(t *testing.T) {
 	for role, says := range map[string][]string{
 		"silent":    {"did not listen on 127.0.0.1:", "listens nowhere", "{port}", "PORT", "printed nothing"},
-		"elsewhere": {"it listens on 127.0.0.1:", "not on the port it was given: use {port} or the PORT", "    Server running"},
+		"elsewhere": {"it listens on 127.0.0.1:", "not on the port it was given: use {port} or the PORT", "    | Server running"},
 		"apart":     {"it listens on 127.0.0.2:", "bind to 127.0.0.1"},
 	} {
 		t.Run(role, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -23,9 +24,17 @@ func (s Server) spec(service string) subject.Spec {
 	return subject.Spec{Name: s.Name, Command: s.Command(service)}
 }
 
+// start starts a server. To begin to listen is an event like others: it is not
+// waited for longer, if nothing else was said.
+func (o Options) start(ctx context.Context, spec subject.Spec) (*subject.Subject, error) {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(o.Start, o.Wait))
+	defer cancel()
+	return subject.Start(ctx, spec)
+}
+
 // try starts the server and stops it, to find out early that it cannot be done.
-func (s Server) try(ctx context.Context) error {
-	server, err := subject.Start(ctx, s.spec(s.Services[0]))
+func (s Server) try(ctx context.Context, o Options) error {
+	server, err := o.start(ctx, s.spec(s.Services[0]))
 	if err != nil {
 		return err
 	}
@@ -37,6 +46,7 @@ func (s Server) try(ctx context.Context) error {
 type Options struct {
 	Checks   []Check
 	Wait     time.Duration      // how long to wait for any one event
+	Start    time.Duration      // how long until a server listens; 0: as for any event
 	Together int                // how many checks run at once, each on a server of its own
 	Progress func(done, of int) // told after each check
 
@@ -60,7 +70,7 @@ func (o Options) patience(c Check) time.Duration {
 func Verify(ctx context.Context, servers []Server, o Options) (report.Verify, error) {
 	result := report.Verify{Schema: "lab.verify/1"}
 	for _, s := range servers {
-		if err := s.try(ctx); err != nil {
+		if err := s.try(ctx, o); err != nil {
 			return result, err
 		}
 	}
