@@ -1,0 +1,140 @@
+package diagram
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Mermaid writes the trace as a Mermaid sequence diagram, which GitHub draws.
+// Solid arrows between kernels are segments, and those between a program and
+// its kernel are calls; a program that sleeps in a call is activated. What is
+// dashed was not seen.
+func (t Trace) Mermaid(w io.Writer) error {
+	if err := t.check(); err != nil {
+		return err
+	}
+	t = t.shown(false)
+	m := mermaid{planner: planner{Trace: t, plan: plan{width: pictureWidth}}, out: bufio.NewWriter(w)}
+	m.findClients()
+	m.findColumns(len(m.Actors) + 2)
+	m.say("sequenceDiagram")
+	m.say("    accTitle: %s", strings.ReplaceAll(entities(t.title()), "<br/>", " "))
+	for i, c := range m.columns {
+		m.say("    participant a%d as %s", i, entities(c.name))
+	}
+	moments := t.moments()
+	for i := 0; i < len(moments); i++ {
+		now := moments[i]
+		if c := now.event.Call; c != nil && !c.Slept && i+1 < len(moments) &&
+			moments[i+1].returns && moments[i+1].index == now.index {
+			i++ // it returned at once: one arrow
+			m.call(c, c.begins()+" = "+c.Result)
+			continue
+		}
+		m.moment(now)
+	}
+	over := "a0"
+	if last := len(m.columns) - 1; last > 0 {
+		over = fmt.Sprintf("a0,a%d", last)
+	}
+	var lines []string
+	for _, line := range t.footer() {
+		lines = append(lines, entities(line))
+	}
+	m.say("    Note over %s: %s", over, strings.Join(lines, "<br/>"))
+	return m.out.Flush()
+}
+
+type mermaid struct {
+	planner
+	out *bufio.Writer
+}
+
+func (m *mermaid) say(format string, args ...any) { fmt.Fprintf(m.out, format+"\n", args...) }
+
+func (m *mermaid) moment(now moment) {
+	switch e := now.event; {
+	case e.Segment != nil:
+		s, way := e.Segment, "->>"
+		if s.Inferred {
+			way = "-->>"
+		}
+		from, to := m.end(s.Conn, s.FromClient), m.end(s.Conn, !s.FromClient)
+		m.say("    a%d%sa%d: %s", from, way, to, entities(m.which(s.Conn, m.end(s.Conn, true))+s.texts()[0]))
+	case e.Call != nil && now.returns:
+		at, _ := m.of(e.Call.Actor)
+		m.say("    a%d->>a%d: %s", m.kernel(at), at, entities(e.Call.Name+" = "+e.Call.Result))
+		if e.Call.Slept {
+			m.say("    deactivate a%d", at)
+		}
+	case e.Call != nil:
+		m.call(e.Call, e.Call.begins())
+		if at, _ := m.of(e.Call.Actor); e.Call.Slept {
+			m.say("    activate a%d", at)
+		}
+	case e.State != nil:
+		at := m.end(e.State.Conn, e.State.Client)
+		m.note(at, m.which(e.State.Conn, at)+e.State.To)
+	case e.Queue != nil:
+		at, text := m.end(e.Queue.Conn, false), e.Queue.text()
+		if e.Queue.Conn == 0 {
+			text = "accept " + text
+		}
+		m.note(at, m.which(e.Queue.Conn, at)+text)
+	case e.Life != nil:
+		at, _ := m.of(e.Life.Actor)
+		m.note(at, e.Life.text(m.name))
+	case e.Note != nil && e.Note.Actor == "":
+		m.say("    Note over a0,a%d: %s", len(m.columns)-1, entities("("+e.Note.Text+")"))
+	case e.Note != nil:
+		at, _ := m.of(e.Note.Actor)
+		m.note(at, "("+e.Note.Text+")")
+	}
+}
+
+// call is an arrow from a program to its kernel.
+func (m *mermaid) call(c *Call, text string) {
+	at, _ := m.of(c.Actor)
+	m.say("    a%d->>a%d: %s", at, m.kernel(at), entities(text))
+}
+
+func (m *mermaid) note(at int, text string) { m.say("    Note over a%d: %s", at, entities(text)) }
+
+// kernel is the column of a program's kernel, or its own if that is drawn as
+// one with it.
+func (m *mermaid) kernel(at int) int {
+	want := map[ActorKind]ActorKind{ServerThread: ServerKernel, ClientProgram: ClientKernel}[m.columns[at].kind]
+	for i, c := range m.columns {
+		if c.kind == want {
+			return i
+		}
+	}
+	return at
+}
+
+// entities writes all that might mean something to Mermaid, Markdown or HTML
+// as an entity code: Mermaid, "Entity codes to escape characters". The word
+// end would close a block. What is long gets several lines.
+func entities(s string) string {
+	var b strings.Builder
+	for i, line := range wrap(s, 72) {
+		if i > 0 {
+			b.WriteString("<br/>")
+		}
+		if strings.EqualFold(strings.TrimSpace(line), "end") {
+			b.WriteString("#8203;") // no width
+		}
+		for _, r := range line {
+			switch {
+			case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r > 0x7f,
+				strings.ContainsRune(" .,=+()_/!?'-", r):
+				b.WriteRune(r)
+			default:
+				fmt.Fprintf(&b, "#%d;", r)
+			}
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,357 @@
+package diagram
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// The traces of the tests are written by hand: nothing of them was measured,
+// and nobody but the tests sees them.
+
+// A script writes a trace, one event after the other.
+type script struct {
+	Trace
+	now  time.Duration
+	next map[int][2]uint32 // by connection: the client's and the server's next seq
+	last map[string]string // by connection and end: its state
+}
+
+func scene(name, subject string, actors ...Actor) *script {
+	return &script{
+		Trace: Trace{
+			Schema: Schema, Scene: name, Subject: subject, Rung: Namespace, Source: "probes",
+			Actors: actors,
+		},
+		next: map[int][2]uint32{},
+		last: map[string]string{},
+	}
+}
+
+func clients(n int) (all []Actor) {
+	for i := range n {
+		id := fmt.Sprintf("client %d", i+1)
+		all = append(all, Actor{id, id, ClientProgram})
+	}
+	return append(all,
+		Actor{"kernel/client", "client's kernel", ClientKernel},
+		Actor{"kernel/server", "server's kernel", ServerKernel})
+}
+
+func (s *script) event(e Event) {
+	s.now += 17 * time.Microsecond
+	e.At = s.now
+	s.Events = append(s.Events, e)
+	s.Took = s.now
+}
+
+// begins is a call that lasts until returns; one that returns at once is does.
+func (s *script) begins(actor string, conn int, name, args string) *Call {
+	c := &Call{Actor: actor, Conn: conn, Name: name, Args: args}
+	s.event(Event{Call: c})
+	c.Took = s.now // until it returns, when it began
+	return c
+}
+
+func (s *script) returns(c *Call, result string) {
+	s.now += 11 * time.Microsecond
+	c.Took, c.Result = s.now-c.Took, result
+}
+
+func (s *script) does(actor string, conn int, name, args, result string) {
+	s.returns(s.begins(actor, conn, name, args), result)
+}
+
+func (s *script) sleeps(actor string, conn int, name, args string) *Call {
+	c := s.begins(actor, conn, name, args)
+	c.Slept = true
+	return c
+}
+
+func (s *script) sends(conn int, client bool, flags, data string) {
+	next := s.next[conn]
+	mine, other := &next[0], &next[1]
+	if !client {
+		mine, other = other, mine
+	}
+	seg := &Segment{
+		Conn: conn, FromClient: client, Flags: flags, Seq: *mine, Window: 65536 + len(s.Events),
+		Len: len(data), Data: []byte(data)[:min(len(data), MaxData)],
+		Inferred: s.Rung == Inferred,
+	}
+	if strings.Contains(flags, "ACK") {
+		seg.Ack = *other
+	}
+	*mine += uint32(len(data))
+	if strings.Contains(flags, "SYN") || strings.Contains(flags, "FIN") {
+		*mine++
+	}
+	s.next[conn] = next
+	s.event(Event{Segment: seg})
+}
+
+func (s *script) state(conn int, client bool, to string) {
+	end := fmt.Sprint(conn, client)
+	s.event(Event{State: &State{conn, client, s.last[end], to, len(s.Events)%2 == 0}})
+	s.last[end] = to
+}
+
+func (s *script) unread(conn, n int) { s.event(Event{Queue: &Queue{conn, n, 0}}) }
+
+func (s *script) note(actor, text string) { s.event(Event{Note: &Note{actor, text}}) }
+
+func (s *script) life(actor, event, by, how string) {
+	s.event(Event{Life: &Life{actor, event, by, how}})
+}
+
+// connects opens a connection, up to the client's ACK; queue, if any, is how
+// many wait to be accepted then.
+func (s *script) connects(conn int, queue ...int) {
+	client := fmt.Sprintf("client %d", conn)
+	s.does(client, 0, "socket", "", "3")
+	c := s.sleeps(client, conn, "connect", "3, 127.0.0.1:7000")
+	s.sends(conn, true, "SYN", "")
+	s.state(conn, true, "SYN_SENT")
+	s.state(conn, false, "SYN_RECEIVED")
+	s.sends(conn, false, "SYN+ACK", "")
+	s.state(conn, true, "ESTABLISHED")
+	s.sends(conn, true, "ACK", "")
+	s.state(conn, false, "ESTABLISHED")
+	for _, n := range queue {
+		s.event(Event{Queue: &Queue{0, n, 1}})
+	}
+	s.returns(c, "0")
+}
+
+func (s *script) says(conn int, text string) {
+	c := s.begins(fmt.Sprintf("client %d", conn), conn, "write", fmt.Sprintf("3, %d bytes", len(text)))
+	s.sends(conn, true, "PSH+ACK", text)
+	s.returns(c, count(len(text), "byte", "bytes"))
+}
+
+const server = "4711/4711"
+
+func opening() *script {
+	s := scene("open", "blocking", append(clients(1), Actor{server, "server", ServerThread})...)
+	s.does(server, 0, "socket", "", "3")
+	s.does(server, 0, "bind", "3, 127.0.0.1:7000", "0")
+	s.does(server, 0, "listen", "3, 1", "0")
+	accept := s.sleeps(server, 1, "accept", "3")
+	s.connects(1)
+	s.returns(accept, "4")
+	s.note("", "both ends may speak now")
+	return s
+}
+
+func echoing() *script {
+	s := scene("echo", "blocking", append(clients(1), Actor{server, "server", ServerThread})...)
+	accept := s.sleeps(server, 1, "accept", "3")
+	s.connects(1)
+	s.returns(accept, "4")
+	read := s.sleeps(server, 1, "read", "4")
+	s.says(1, "hello\n")
+	s.unread(1, 6)
+	answer := s.sleeps("client 1", 1, "read", "3")
+	s.returns(read, "6 bytes")
+	s.unread(1, 0)
+	write := s.begins(server, 1, "write", `4, "hello\n"`)
+	s.sends(1, false, "PSH+ACK", "hello\n")
+	s.sends(1, true, "ACK", "")
+	s.returns(write, "6 bytes")
+	s.sleeps(server, 1, "read", "4")
+	s.returns(answer, "6 bytes")
+	return s
+}
+
+func twoClients() *script {
+	s := scene("two-clients", "blocking", append(clients(2), Actor{server, "server", ServerThread})...)
+	accept := s.sleeps(server, 1, "accept", "3")
+	s.connects(1)
+	s.returns(accept, "4")
+	read := s.sleeps(server, 1, "read", "4")
+	s.note("client 1", "thinks")
+	s.connects(2, 1)
+	s.says(2, "hello\n")
+	s.unread(2, 6)
+	answer := s.sleeps("client 2", 2, "read", "3")
+	shut := s.begins("client 1", 1, "close", "3")
+	s.sends(1, true, "FIN+ACK", "")
+	s.state(1, true, "FIN_WAIT_1")
+	s.state(1, false, "CLOSE_WAIT")
+	s.returns(shut, "0")
+	s.returns(read, "0 bytes")
+	done := s.begins(server, 1, "close", "4")
+	s.sends(1, false, "FIN+ACK", "")
+	s.state(1, false, "LAST_ACK")
+	s.state(1, true, "TIME_WAIT")
+	s.sends(1, true, "ACK", "")
+	s.state(1, false, "CLOSED")
+	s.returns(done, "0")
+	s.does(server, 2, "accept", "3", "4")
+	s.event(Event{Queue: &Queue{0, 0, 1}})
+	s.does(server, 2, "read", "4", "6 bytes")
+	s.unread(2, 0)
+	write := s.begins(server, 2, "write", "4, 6 bytes")
+	s.sends(2, false, "PSH+ACK", "hello\n")
+	s.returns(write, "6 bytes")
+	s.returns(answer, "6 bytes")
+	s.sleeps(server, 2, "read", "4")
+	return s
+}
+
+func closing() *script {
+	s := scene("close-late", "blocking", append(clients(1), Actor{server, "server", ServerThread})...)
+	s.next[1] = [2]uint32{1, 1}
+	read := s.sleeps(server, 1, "read", "4")
+	s.does("client 1", 1, "shutdown", "3, SHUT_WR", "0")
+	s.sends(1, true, "FIN+ACK", "")
+	s.state(1, true, "FIN_WAIT_1")
+	s.state(1, false, "CLOSE_WAIT")
+	end := s.sleeps("client 1", 1, "read", "3")
+	s.sends(1, false, "ACK", "")
+	s.state(1, true, "FIN_WAIT_2")
+	s.returns(read, "0 bytes")
+	s.note(server, "takes its time")
+	c := s.begins(server, 1, "close", "4")
+	s.sends(1, false, "FIN+ACK", "")
+	s.state(1, false, "LAST_ACK")
+	s.state(1, true, "TIME_WAIT")
+	s.sends(1, true, "ACK", "")
+	s.state(1, false, "CLOSED")
+	s.returns(c, "0")
+	s.returns(end, "0 bytes")
+	return s
+}
+
+func resetting() *script {
+	s := scene("unread", "./myserver {port}", append(clients(1), Actor{server, "server", ServerThread})...)
+	s.Rung, s.Source = Captured, "strace"
+	s.next[1] = [2]uint32{1, 1}
+	s.says(1, "hello\n")
+	s.unread(1, 6)
+	read := s.sleeps("client 1", 1, "read", "3")
+	c := s.begins(server, 1, "close", "4")
+	s.sends(1, false, "RST+ACK", "")
+	s.state(1, false, "CLOSED")
+	s.state(1, true, "CLOSED")
+	s.returns(c, "0")
+	s.returns(read, "ECONNRESET")
+	return s
+}
+
+func family() *script {
+	s := scene("process-life", "process", append(clients(2),
+		Actor{server, "server", ServerThread},
+		Actor{"4720/4720", "child 4720", ServerThread},
+		Actor{"4721/4721", "child 4721", ServerThread})...)
+	children := []string{"4720/4720", "4721/4721"}
+	var reads []*Call
+	accept := s.sleeps(server, 1, "accept", "3")
+	for i, child := range children {
+		s.connects(i + 1)
+		s.returns(accept, "5")
+		fork := s.begins(server, 0, "fork", "")
+		s.life(child, "begins", server, "")
+		s.returns(fork, strings.Split(child, "/")[0])
+		s.does(server, i+1, "close", "5", "0")
+		reads = append(reads, s.sleeps(child, i+1, "read", "3"))
+		accept = s.sleeps(server, 0, "accept", "3")
+	}
+	for i, child := range children {
+		s.does(fmt.Sprintf("client %d", i+1), i+1, "close", "3", "0")
+		s.sends(i+1, true, "FIN+ACK", "")
+		s.returns(reads[i], "0 bytes")
+		s.life(child, "ends", "", "exit code 0")
+		s.sends(i+1, false, "FIN+ACK", "")
+		s.sends(i+1, true, "ACK", "")
+		s.life(child, "reaped", server, "")
+	}
+	return s
+}
+
+func inferring() *script {
+	s := scene("open", "python3 server.py {port}", append(clients(1), Actor{server, "python3", ServerThread})...)
+	s.Rung, s.Source = Inferred, "proc"
+	s.Missing = []string{
+		"the segments: no right to capture and no namespace of its own; setcap cap_net_raw+ep bin/lab, or run as root",
+		"the calls: strace is not installed; apt-get install strace",
+	}
+	accept := s.sleeps(server, 1, "accept4", "3")
+	s.connects(1)
+	s.returns(accept, "4")
+	return s
+}
+
+func crowd() *script {
+	actors := append(clients(5), Actor{server, "server", ServerThread})
+	for i := range 4 {
+		id := fmt.Sprintf("4711/%d", 4712+i)
+		actors = append(actors, Actor{id, fmt.Sprintf("thread %d", 4712+i), ServerThread})
+	}
+	s := scene("queue", "thread", actors...)
+	accept := s.sleeps(server, 1, "accept", "3")
+	for i := range 5 {
+		if i == 4 {
+			s.connects(5, 1)
+			break
+		}
+		s.connects(i + 1)
+		thread := fmt.Sprintf("4711/%d", 4712+i)
+		s.returns(accept, fmt.Sprint(4+i))
+		s.life(thread, "begins", server, "")
+		s.sleeps(thread, i+1, "read", fmt.Sprint(4+i))
+		accept = s.sleeps(server, i+2, "accept", "3")
+	}
+	s.says(3, "hello\n")
+	return s
+}
+
+func long() *script {
+	s := scene("echo", "select", append(clients(1), Actor{server, "server", ServerThread})...)
+	s.next[1] = [2]uint32{1, 1}
+	s.sleeps(server, 0, "select", "70, {"+strings.Repeat("3 5 7 ", 20)+"}, {}, forever")
+	s.says(1, strings.Repeat("The quick brown fox jumps over the lazy dog. ", 2000))
+	s.unread(1, 65483)
+	s.sends(1, false, "ACK", "")
+	s.Events[len(s.Events)-1].Segment.Retransmit = true
+	s.note("", strings.Repeat("a word of the scene's that takes more room than there is ", 4))
+	return s
+}
+
+func hostile() *script {
+	evil := "\x1b[31m</text><script>alert('1')</script>\"; %%{init}%% #x; \u202eltr שלום 漢字\x00\xff$$x$$ end"
+	s := scene("<b>&amp;"+evil, evil, append(clients(1), Actor{server, evil, ServerThread})...)
+	s.Missing = []string{evil + "\nsecond line"}
+	s.next[1] = [2]uint32{1, 1}
+	c := s.begins(server, 1, "read<"+evil, evil)
+	s.sends(1, true, "PSH+ACK", evil)
+	s.state(1, true, evil)
+	s.returns(c, evil)
+	s.note(server, evil)
+	s.life(server, "ends", "", evil)
+	s.note("", "end")
+	return s
+}
+
+// many has more columns than any terminal.
+func many() *script {
+	actors := append(clients(40), Actor{server, "server", ServerThread})
+	for i := range 40 {
+		actors = append(actors, Actor{fmt.Sprintf("4711/%d", i), fmt.Sprintf("thread %d", i), ServerThread})
+	}
+	s := scene("many", "thread", actors...)
+	for i := range 40 {
+		s.connects(i + 1)
+		s.life(fmt.Sprintf("4711/%d", i), "begins", server, "")
+		s.does(fmt.Sprintf("4711/%d", i), i+1, "read", "4", "0 bytes")
+	}
+	return s
+}
+
+func nothing() *script { return scene("none", "poll") }
+
+var traces = map[string]func() *script{
+	"open": opening, "echo": echoing, "two-clients": twoClients, "close-late": closing,
+	"unread": resetting, "process-life": family, "inferred": inferring, "crowd": crowd,
+	"long": long, "hostile": hostile, "many": many, "nothing": nothing,
+}

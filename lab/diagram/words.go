@@ -1,0 +1,233 @@
+package diagram
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// Style says how to draw for people.
+type Style struct {
+	Color bool // the signs mean the same without
+	Width int  // columns of the terminal, at least 40; 0: 80
+	ASCII bool // for terminals without UTF-8
+	Times bool // the time since the scene began, beside each row
+}
+
+// The pieces of a diagram that are words are the same in all formats.
+
+func (c Call) begins() string { return c.Name + "(" + c.Args + ")" }
+
+// texts are what stands on a segment's arrow, from all there is to say to the
+// least. What leaves something out ends with a mark of omission.
+func (s Segment) texts() []string {
+	head := s.Flags
+	if s.Inferred {
+		head = "inferred " + head
+	}
+	if s.Retransmit {
+		head += " again"
+	}
+	numbers := fmt.Sprintf("%s seq=%d", head, s.Seq)
+	if strings.Contains(s.Flags, "ACK") {
+		numbers += fmt.Sprintf(" ack=%d", s.Ack)
+	}
+	if s.Len == 0 {
+		return []string{numbers, head + "…", s.Flags + "…"}
+	}
+	length := fmt.Sprintf(" len=%d", s.Len)
+	if len(s.Data) == 0 { // nobody saw it
+		return []string{numbers + length, head + length + "…", s.Flags + "…"}
+	}
+	return []string{
+		numbers + length + " " + quote(s.Data, s.Len, 32),
+		numbers + length + " " + quote(s.Data, s.Len, 16),
+		numbers + length + " " + quote(s.Data, s.Len, 8),
+		head + "…" + length + " " + quote(s.Data, s.Len, 16),
+		head + "…" + length + " " + quote(s.Data, s.Len, 8),
+		head + length + "…", s.Flags + "…",
+	}
+}
+
+// quote shows the first of n bytes in at most about so many characters. All
+// that is not plain ASCII is escaped: a byte that the reader sees is that byte.
+func quote(data []byte, n, most int) string {
+	var b strings.Builder
+	for i, c := range data {
+		piece := strconv.QuoteToASCII(string(rune(c)))
+		if c >= 0x7f {
+			piece = fmt.Sprintf(`"\x%02x"`, c)
+		}
+		piece = piece[1 : len(piece)-1]
+		if b.Len()+len(piece) > most {
+			n = i + 1 // one more than is shown
+			data = data[:i]
+			break
+		}
+		b.WriteString(piece)
+	}
+	shown := `"` + b.String() + `"`
+	if len(data) < n {
+		shown += "…"
+	}
+	return shown
+}
+
+// text is what stands beside the listening socket or a connection. The kernel
+// keeps one connection more than the limit: listen(2), and tcp(7).
+func (q Queue) text() string {
+	switch {
+	case q.Conn == 0 && q.Limit > 0:
+		return fmt.Sprintf("queue %d of %d", q.Length, q.Limit+1)
+	case q.Conn == 0:
+		return fmt.Sprintf("queue %d", q.Length)
+	case q.Length == 0:
+		return "nothing waits here"
+	}
+	return count(q.Length, "byte waits here", "bytes wait here")
+}
+
+func (l Life) text(name func(id string) string) string {
+	text := l.Event
+	if l.By != "" {
+		text += " by " + name(l.By)
+		if l.Event == "begins" {
+			text = "begins, started by " + name(l.By)
+		}
+	}
+	if l.How != "" {
+		text += ": " + l.How
+	}
+	return text
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprint(n, " ", many)
+}
+
+func (t Trace) title() string { return t.Scene + ": " + t.Subject }
+
+// footer says how what is drawn came to be known, and what did not.
+func (t Trace) footer() []string {
+	var segments, inferred, states, confirmed int
+	for _, e := range t.Events {
+		switch {
+		case e.Segment != nil:
+			segments++
+			if e.Segment.Inferred {
+				inferred++
+			}
+		case e.State != nil:
+			states++
+			if e.State.Confirmed {
+				confirmed++
+			}
+		}
+	}
+	rung := map[Rung]string{
+		Captured:  "captured on lo",
+		Namespace: "captured on lo in a namespace of its own",
+		Inferred:  "inferred from the kernel's tables",
+	}[t.Rung]
+	lines := []string{fmt.Sprintf("%s, %s, %d inferred", rung, count(segments, "segment", "segments"), inferred)}
+	if states > 0 {
+		line := "states follow from the segments (RFC 9293)"
+		if confirmed > 0 {
+			line += fmt.Sprintf("; the kernel's table confirms %d of %d", confirmed, states)
+		}
+		lines = append(lines, line)
+	}
+	source, known := map[string]string{
+		"":       "the server's calls were not seen",
+		"probes": "the server's calls come from the probes in models/sys",
+		"strace": "the server's calls come from strace",
+		"proc":   "the server's calls are samples of /proc: short ones are missed",
+	}[t.Source]
+	if !known {
+		source = "the server's calls come from " + t.Source
+	}
+	lines = append(lines, source)
+	for _, m := range t.Missing {
+		lines = append(lines, "missing: "+m)
+	}
+	return lines
+}
+
+// shown is t as it may be shown to anybody: programs are named and speak as
+// they like, and some of that would be obeyed by a terminal, turn the line
+// around or be wider than it counts. What is left is one column wide each.
+func (t Trace) shown(ascii bool) Trace {
+	clean := func(s *string) { *s = clean(*s, ascii) }
+	t.Actors, t.Events, t.Missing = slices.Clone(t.Actors), slices.Clone(t.Events), slices.Clone(t.Missing)
+	clean(&t.Scene)
+	clean(&t.Subject)
+	clean(&t.Source)
+	for i := range t.Missing {
+		clean(&t.Missing[i])
+	}
+	for i := range t.Actors {
+		t.Actors[i].Name = cmp.Or(t.Actors[i].Name, t.Actors[i].ID)
+		clean(&t.Actors[i].Name)
+	}
+	for i := range t.Events {
+		t.Events[i] = t.Events[i].clone()
+		switch e := t.Events[i]; {
+		case e.Segment != nil:
+			clean(&e.Segment.Flags)
+		case e.Call != nil:
+			clean(&e.Call.Name)
+			clean(&e.Call.Args)
+			clean(&e.Call.Result)
+		case e.State != nil:
+			clean(&e.State.From)
+			clean(&e.State.To)
+		case e.Life != nil:
+			clean(&e.Life.How)
+		case e.Note != nil:
+			clean(&e.Note.Text)
+		}
+	}
+	return t
+}
+
+// clone copies what an event points to, so that it may be changed.
+func (e Event) clone() Event {
+	e.Segment, e.Call, e.State = clone(e.Segment), clone(e.Call), clone(e.State)
+	e.Queue, e.Life, e.Note = clone(e.Queue), clone(e.Life), clone(e.Note)
+	return e
+}
+
+func clone[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	copied := *p
+	return &copied
+}
+
+// clean makes visible what is not surely one column wide and written from left
+// to right: ESC becomes \x1b, a mark that turns the direction \u202e. Latin,
+// Greek and Cyrillic stay, and so does punctuation such as … and “.
+func clean(s string, ascii bool) string {
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case r == unicode.ReplacementChar && !strings.HasPrefix(s[i:], string(r)):
+			fmt.Fprintf(&b, `\x%02x`, s[i]) // a byte that is no UTF-8
+		case r < 0x7f && unicode.IsPrint(r),
+			!ascii && r < 0x0590 && unicode.IsPrint(r) && !unicode.Is(unicode.M, r),
+			!ascii && r >= 0x2010 && r < 0x2027 && unicode.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			escaped := strconv.QuoteRuneToASCII(r)
+			b.WriteString(escaped[1 : len(escaped)-1])
+		}
+	}
+	return b.String()
+}
