@@ -24,6 +24,7 @@ func (completionCmd) Help() string {
 // predictor tag.
 var predictors = kongplete.WithPredictors(map[string]complete.Predictor{
 	"model":  complete.PredictFunc(func(complete.Args) []string { return modelNames() }),
+	"scene":  complete.PredictFunc(func(complete.Args) []string { return append(sceneNames(), "list") }),
 	"models": list(func() []string { return append(modelNames(), "all") }),
 	"checks": list(func() []string {
 		var ids []string

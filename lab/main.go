@@ -13,11 +13,13 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/willabides/kongplete"
 
+	"socketlab/lab/trace"
 	"socketlab/models/process"
 )
 
 func main() {
 	process.Child() // does not return in a child of the process model
+	trace.Child()   // nor in a namespace made for a recording
 	os.Exit(lab(os.Args[1:]))
 }
 
@@ -26,9 +28,12 @@ type grammar struct {
 	Models     modelsCmd     `cmd:"" help:"Show the models: what each one waits in and what a client costs."`
 	Run        runCmd        `cmd:"" help:"Run one model as a server."`
 	Verify     verifyCmd     `cmd:"" help:"Hold models, or any server, to the same behaviour."`
+	Trace      traceCmd      `cmd:"" help:"Record what happens in one conversation, and draw it."`
+	Doctor     doctorCmd     `cmd:"" help:"Tell what this machine allows, and how to get more."`
 	Chat       chatCmd       `cmd:"" help:"Talk to a line server from the terminal."`
 	Version    versionCmd    `cmd:"" help:"Show what was built, from what, for what."`
 	Completion completionCmd `cmd:"" help:"Print the shell code that turns on tab completion."`
+	Broken     brokenCmd     `cmd:"" hidden:"" help:"Run a broken server of the collection that the checks are tried on."`
 
 	Color colorFlag `enum:"auto,always,never" default:"auto" help:"Use colour: ${enum}. NO_COLOR and TERM=dumb are honoured."`
 }

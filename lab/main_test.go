@@ -8,6 +8,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"socketlab/lab/trace"
 	"socketlab/models/process"
 )
 
@@ -16,6 +17,7 @@ import (
 // model.
 func TestMain(m *testing.M) {
 	process.Child()
+	trace.Child()
 	// Under the race detector a process sleeps for a second before it ends, in
 	// case a race is still to be reported; here that is every command.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")

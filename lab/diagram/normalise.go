@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -207,11 +208,17 @@ func share(a, b []string) bool {
 }
 
 var (
-	number = regexp.MustCompile(`\d+`)
-	port   = regexp.MustCompile(`(127\.\d+\.\d+\.\d+|\[?::1\]?):(\d+)`)
-	set    = regexp.MustCompile(`\{[^}]*\}`)
-	first  = regexp.MustCompile(`^\d+`)
+	number = pattern(`\d+`)
+	port   = pattern(`(127\.\d+\.\d+\.\d+|\[?::1\]?):(\d+)`)
+	set    = pattern(`\{[^}]*\}`)
+	first  = pattern(`^\d+`)
 )
+
+// pattern is compiled when it is needed, and not whenever the program starts:
+// the process model starts it once for each client.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
 
 // rename counts pids and tids from 1 and descriptors from 3, as they appear,
 // and calls the first port PORT, the next PORT2.
@@ -222,14 +229,14 @@ func (t *Trace) rename() {
 	for i, a := range t.Actors {
 		id := a.ID
 		if a.Kind == ServerThread {
-			id = number.ReplaceAllStringFunc(id, pid)
+			id = number().ReplaceAllStringFunc(id, pid)
 		}
 		ids[a.ID] = id
 		t.Actors[i].ID = id
 	}
-	known := func(s string) string { return number.ReplaceAllStringFunc(s, pids.known) }
+	known := func(s string) string { return number().ReplaceAllStringFunc(s, pids.known) }
 	hidePorts := func(s string) string {
-		return port.ReplaceAllStringFunc(s, func(addr string) string {
+		return port().ReplaceAllStringFunc(s, func(addr string) string {
 			cut := strings.LastIndex(addr, ":")
 			name := ports.name(addr[cut+1:], 1)
 			return addr[:cut] + ":PORT" + strings.TrimPrefix(name, "1")
@@ -279,19 +286,19 @@ func (c *Call) rename(fds names, pid func(string) string) {
 		c.Args, c.Result = pid(c.Args), pid(c.Result)
 		return
 	case strings.HasSuffix(c.Name, "select"): // its first argument is one more than the largest
-		c.Args = first.ReplaceAllStringFunc(c.Args, func(s string) string {
+		c.Args = first().ReplaceAllStringFunc(c.Args, func(s string) string {
 			n, _ := strconv.Atoi(s)
 			largest := fds.known(strconv.Itoa(n - 1))
 			n, _ = strconv.Atoi(largest)
 			return strconv.Itoa(n + 1)
 		})
 	case c.Name != "poll" && c.Name != "ppoll" && c.Name != "socket":
-		c.Args = first.ReplaceAllStringFunc(c.Args, fd)
+		c.Args = first().ReplaceAllStringFunc(c.Args, fd)
 	}
-	c.Args = set.ReplaceAllStringFunc(c.Args, func(s string) string { return number.ReplaceAllStringFunc(s, fd) })
+	c.Args = set().ReplaceAllStringFunc(c.Args, func(s string) string { return number().ReplaceAllStringFunc(s, fd) })
 	for _, name := range []string{"accept", "socket", "dup", "epoll_create", "open"} {
 		if strings.HasPrefix(c.Name, name) {
-			c.Result = first.ReplaceAllStringFunc(c.Result, fd)
+			c.Result = first().ReplaceAllStringFunc(c.Result, fd)
 		}
 	}
 }

@@ -60,14 +60,36 @@ type Socket struct {
 // TIME_WAIT for example. The table is not one moment's: the kernel goes on
 // while we read it.
 func (s *Subject) Sockets() ([]Socket, error) {
-	all, err := s.table()
-	var ours []Socket
-	for _, socket := range all {
-		if socket.Local.Port() == s.Spec.Port {
-			ours = append(ours, socket)
-		}
+	return s.sockets(anyState...)
+}
+
+var anyState = []State{
+	Established, SynSent, SynReceived, FinWait1, FinWait2, TimeWait,
+	CloseWait, LastAck, Listen, Closing, NewSynReceived,
+}
+
+// sockets are those in one of these states.
+func (s *Subject) sockets(states ...State) ([]Socket, error) {
+	if !s.away() {
+		if ours, err := diag(s.Spec.Port, states...); err == nil {
+			return ours, nil
+		} // else this kernel is not able to
 	}
-	return ours, err
+	all, err := s.table()
+	return slices.DeleteFunc(all, func(socket Socket) bool {
+		return socket.Local.Port() != s.Spec.Port || !slices.Contains(states, socket.State)
+	}), err
+}
+
+// away reports whether the server is in another network namespace than we are,
+// or may be.
+func (s *Subject) away() bool {
+	ours, _ := os.Readlink("/proc/self/ns/net")
+	theirs, err := os.Readlink("/proc/" + strconv.Itoa(s.Pid()) + "/ns/net")
+	if err != nil {
+		return errors.Is(err, fs.ErrPermission) // else it has ended
+	}
+	return ours != theirs
 }
 
 // table is what the server sees, which may be in a network namespace of its
@@ -190,6 +212,9 @@ func reach(local netip.AddrPort) (addr netip.AddrPort, ok bool) {
 // owns reports whether a process of the subject has the socket open. It is not
 // known where the kernel does not let us look: a server with other rights.
 func (s *Subject) owns(inode uint64) (owned, known bool) {
+	if has, _ := hasSocket(s.Pid(), inode); has {
+		return true, true // as nearly always, and no need to look at all processes
+	}
 	members, err := s.members()
 	known = err == nil
 	for _, p := range members {

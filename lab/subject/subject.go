@@ -292,10 +292,10 @@ func (s *Subject) alive() bool {
 
 // findListener is the loopback address on which the subject listens now.
 func (s *Subject) findListener() (addr netip.AddrPort) {
-	sockets, _ := s.Sockets() // none: not yet
+	sockets, _ := s.sockets(Listen) // none: not yet
 	for _, socket := range sockets {
 		at, reachable := reach(socket.Local)
-		if socket.State != Listen || !reachable || addr.IsValid() {
+		if !reachable || addr.IsValid() {
 			continue
 		}
 		if owned, known := s.owns(socket.Inode); owned || !known {

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,10 +19,12 @@ import (
 // not wait for the acknowledgement of the one before (Nagle, RFC 896).
 func Listen(addr netip.AddrPort, backlog int) (lfd int, err error) {
 	family, sa := sockaddr(addr)
+	call := watch("socket", -1)
 	lfd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return -1, failed("socket", -1, err)
+		return call.done(-1, failed("socket", -1, err))
 	}
+	call.done(lfd, nil)
 	if err := listen(lfd, sa, backlog); err != nil {
 		Close(lfd)
 		return -1, err
@@ -36,13 +39,13 @@ func listen(lfd int, sa unix.Sockaddr, backlog int) error {
 	if err := unix.SetsockoptInt(lfd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return failed("setsockopt", lfd, err)
 	}
-	if err := unix.Bind(lfd, sa); err != nil {
-		return failed("bind", lfd, err)
+	call := watchBind(lfd, sa)
+	if _, err := call.done(0, failed("bind", lfd, unix.Bind(lfd, sa))); err != nil {
+		return err
 	}
-	if err := unix.Listen(lfd, backlog); err != nil {
-		return failed("listen", lfd, err)
-	}
-	return nil
+	call = watchArgs("listen", lfd, strconv.Itoa(backlog))
+	_, err := call.done(0, failed("listen", lfd, unix.Listen(lfd, backlog)))
+	return err
 }
 
 // Connect opens a connection to addr and waits until it is established:
@@ -66,11 +69,8 @@ func LocalAddr(fd int) (netip.AddrPort, error) {
 	if err != nil {
 		return netip.AddrPort{}, failed("getsockname", fd, err)
 	}
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)), nil
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port)), nil
+	if addr := addrPort(sa); addr.IsValid() {
+		return addr, nil
 	}
 	return netip.AddrPort{}, failed("getsockname", fd, unix.EAFNOSUPPORT)
 }
@@ -78,11 +78,12 @@ func LocalAddr(fd int) (netip.AddrPort, error) {
 // Shutdown ends listening on lfd, or sending on a connected socket:
 // shutdown(2). how is unix.SHUT_RDWR or unix.SHUT_WR.
 func Shutdown(fd, how int) error {
-	if err := unix.Shutdown(fd, how); err != nil {
-		return failed("shutdown", fd, err)
-	}
-	return nil
+	call := watchArgs("shutdown", fd, shutdowns[how])
+	_, err := call.done(0, failed("shutdown", fd, unix.Shutdown(fd, how)))
+	return err
 }
+
+var shutdowns = [...]string{unix.SHUT_RD: "SHUT_RD", unix.SHUT_WR: "SHUT_WR", unix.SHUT_RDWR: "SHUT_RDWR"}
 
 // SetNonblock makes a call on fd that would have to wait fail with EAGAIN
 // instead: fcntl(2), O_NONBLOCK. It holds for every copy of the descriptor.
@@ -103,7 +104,11 @@ func NetListener(lfd int) (net.Listener, error) {
 	}
 	file := os.NewFile(uintptr(copied), "listener")
 	defer file.Close()
-	return net.FileListener(file)
+	listener, err := net.FileListener(file)
+	if tcp, ok := listener.(*net.TCPListener); ok && probe != nil {
+		return watchListener(tcp)
+	}
+	return listener, err
 }
 
 // FitSet makes the kernel hand out only descriptors that fit into an fd_set,
@@ -137,4 +142,15 @@ func sockaddr(addr netip.AddrPort) (family int, sa unix.Sockaddr) {
 		zone = uint32(ifc.Index)
 	}
 	return unix.AF_INET6, &unix.SockaddrInet6{Port: int(addr.Port()), Addr: ip.As16(), ZoneId: zone}
+}
+
+// addrPort is sockaddr read backwards; invalid if it is no TCP address.
+func addrPort(sa unix.Sockaddr) netip.AddrPort {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port))
+	}
+	return netip.AddrPort{}
 }

@@ -2,6 +2,7 @@ package sys
 
 import (
 	"errors"
+	"net/netip"
 	"runtime"
 	"strconv"
 	"strings"
@@ -13,15 +14,23 @@ import (
 
 // A Call is a system call of a page, as a probe is told of it.
 type Call struct {
-	ID         uint64     // no other call of this process has it
-	Pid, Tid   int        // who makes it
-	Page       string     // where it stands: "models/pollloop/poll.go:52"
-	Name       string     // "read"
-	FD         int        // the descriptor it is made on; -1: none
-	Args       string     // what else is asked, in short: "{3r 5rw}"
-	Start, End time.Time  // End is zero before
-	N          int        // what it returned
-	Errno      unix.Errno // 0: it succeeded
+	ID         uint64         // no other call of this process has it
+	Pid, Tid   int            // who makes it
+	Goroutine  uint64         // and in which goroutine: its next call may be another thread's
+	Task       string         // what that goroutine does, the page's function: "converse"
+	Page       string         // where the call stands: "models/pollloop/poll.go:52"
+	Name       string         // "read"
+	FD         int            // the descriptor it is made on; -1: none
+	Args       string         // what else is asked, in short: "{3r 5rw}"
+	Client     netip.AddrPort // whose connection it is about; invalid: nobody's
+	Start, End time.Time      // End is zero before
+	N          int            // what it returned
+	Got        string         // what it brought, in short: `"hello\n"`, "{5r}"
+	Errno      unix.Errno     // 0: it succeeded
+	Slept      bool           // it had to wait
+
+	net      bool  // package net makes it
+	switches int64 // before it: see switches
 }
 
 // A Probe watches every system call of the pages, from where they are made.
@@ -29,6 +38,10 @@ type Probe interface {
 	// Before is told of a call that is about to be made, and may hold it back
 	// by taking its time.
 	Before(Call)
+
+	// Parks is told of a call of package net's that has to wait. No thread
+	// sleeps then: the Go runtime waits for all such calls in its epoll(7).
+	Parks(Call)
 
 	// After is told what has become of it.
 	After(Call)
@@ -49,68 +62,202 @@ func watch(name string, fd int) *Call {
 	if probe == nil {
 		return nil
 	}
-	return begin(name, fd, "")
+	return begin(Call{Name: name, FD: fd})
+}
+
+func watchArgs(name string, fd int, args string) *Call {
+	if probe == nil {
+		return nil
+	}
+	return begin(Call{Name: name, FD: fd, Args: args})
+}
+
+func watchBind(fd int, sa unix.Sockaddr) *Call {
+	if probe == nil {
+		return nil
+	}
+	return begin(Call{Name: "bind", FD: fd, Args: addrPort(sa).String()})
+}
+
+func watchWrite(fd int, p []byte) *Call {
+	if probe == nil {
+		return nil
+	}
+	return begin(Call{Name: "write", FD: fd, Args: quoted(p)})
 }
 
 func watchSelect(nfd int, read, write *unix.FdSet) *Call {
 	if probe == nil {
 		return nil
 	}
-	return begin("select", -1, selected(nfd, read, write))
+	return begin(Call{Name: "select", FD: -1, Args: selected(nfd, read, write)})
 }
 
 func watchPoll(fds []unix.PollFd) *Call {
 	if probe == nil {
 		return nil
 	}
-	return begin("poll", -1, polled(fds))
+	return begin(Call{Name: "poll", FD: -1, Args: polled(fds, false)})
 }
 
-func begin(name string, fd int, args string) *Call {
-	c := &Call{
-		ID:    calls.Add(1),
-		Pid:   unix.Getpid(),
-		Tid:   unix.Gettid(),
-		Page:  page(),
-		Name:  name,
-		FD:    fd,
-		Args:  args,
-		Start: time.Now(),
+// begin tells the probe. Until done the call is its thread's, so that the
+// thread can be looked at while it sleeps, and asked afterwards whether it did.
+func begin(c Call) *Call {
+	if !c.net {
+		runtime.LockOSThread()
 	}
-	probe.Before(*c)
+	c.ID = calls.Add(1)
+	c.Pid, c.Tid = unix.Getpid(), unix.Gettid()
+	c.Goroutine = goroutine()
+	c.Page, c.Task = page()
+	if sa, err := unix.Getpeername(c.FD); err == nil {
+		c.Client = addrPort(sa)
+	}
+	c.Start = time.Now()
+	probe.Before(c)
 	c.Start = time.Now() // it may have been held back
-	return c
+	c.switches = switches()
+	return &c
 }
 
 // done tells the probe what has become of the call, and hands it on.
 func (c *Call) done(n int, err error) (int, error) {
-	if c != nil {
-		c.End = time.Now()
-		c.N = n
-		errors.As(err, &c.Errno)
-		probe.After(*c)
+	if c == nil {
+		return n, err
 	}
+	c.End = time.Now()
+	c.N = n
+	errors.As(err, &c.Errno)
+	if !c.net {
+		c.Slept = c.Waits() && switches() > c.switches
+		runtime.UnlockOSThread()
+	}
+	probe.After(*c)
 	return n, err
 }
 
-// page is the line of the page that makes the call: the innermost one outside
-// this package.
-func page() string {
-	var callers [16]uintptr
-	frames := runtime.CallersFrames(callers[:runtime.Callers(3, callers[:])])
-	for {
-		frame, more := frames.Next()
-		function, found := strings.CutPrefix(frame.Function, "socketlab/")
-		if found && !strings.HasPrefix(function, "models/sys.") {
-			folder := function[:strings.LastIndexByte(function, '/')+1]
-			folder += strings.SplitN(function[len(folder):], ".", 2)[0]
-			file := frame.File[strings.LastIndexByte(frame.File, '/')+1:]
-			return folder + "/" + file + ":" + strconv.Itoa(frame.Line)
-		}
-		if !more {
-			return ""
+// parks tells the probe that a call of package net's has to wait.
+func (c *Call) parks() {
+	if !c.Slept {
+		c.Slept = true
+		probe.Parks(*c)
+	}
+}
+
+// Asked is all that the call is made with: `7, "hello\n"`.
+func (c *Call) Asked() string {
+	switch {
+	case c.FD < 0:
+		return c.Args
+	case c.Args == "":
+		return strconv.Itoa(c.FD)
+	}
+	return strconv.Itoa(c.FD) + ", " + c.Args
+}
+
+// Waits reports whether it is a call that a page may sleep in.
+func (c *Call) Waits() bool {
+	switch c.Name {
+	case "accept", "read", "write", "select", "poll":
+		return true
+	}
+	return false
+}
+
+// switches is how often the kernel took this thread off its processor at the
+// thread's own wish: getrusage(2), ru_nvcsw. A call that had to wait did that.
+func switches() int64 {
+	var usage unix.Rusage
+	unix.Getrusage(unix.RUSAGE_THREAD, &usage)
+	return usage.Nvcsw
+}
+
+// What a call brought is put down only if somebody is told.
+
+func (c *Call) gotBytes(p []byte) *Call {
+	if c != nil {
+		c.Got = quoted(p)
+	}
+	return c
+}
+
+func (c *Call) gotClient(sa unix.Sockaddr) *Call {
+	if c != nil {
+		c.Client = addrPort(sa)
+	}
+	return c
+}
+
+func (c *Call) gotSets(nfd int, read, write *unix.FdSet) *Call {
+	if c != nil {
+		c.Got = selected(nfd, read, write)
+	}
+	return c
+}
+
+func (c *Call) gotList(fds []unix.PollFd) *Call {
+	if c != nil {
+		c.Got = polled(fds, true)
+	}
+	return c
+}
+
+func (c *Call) gotStatus(pid int, status unix.WaitStatus) *Call {
+	if c != nil && pid > 0 {
+		c.Got = "exit code " + strconv.Itoa(status.ExitStatus())
+		if status.Signaled() {
+			c.Got = "signal " + strconv.Itoa(int(status.Signal()))
 		}
 	}
+	return c
+}
+
+// goroutine is the number of this goroutine. Go hides it, except from those
+// who read a stack trace: "goroutine 18 [running]:".
+func goroutine() uint64 {
+	var buf [32]byte
+	text := string(buf[:runtime.Stack(buf[:], false)])
+	number, _, _ := strings.Cut(strings.TrimPrefix(text, "goroutine "), " ")
+	n, _ := strconv.ParseUint(number, 10, 64)
+	return n
+}
+
+// page is the line that makes the call, the innermost one outside this package,
+// and the outermost function on a page.
+func page() (line, task string) {
+	var callers [32]uintptr
+	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers[:])])
+	for {
+		frame, more := frames.Next()
+		function, ours := strings.CutPrefix(frame.Function, "socketlab/")
+		if name, isMain := strings.CutPrefix(frame.Function, "main."); isMain {
+			function, ours = "lab."+name, true
+		}
+		if ours && !strings.HasPrefix(function, "models/sys.") {
+			slash := strings.LastIndexByte(function, '/') + 1
+			pkg, name, _ := strings.Cut(function[slash:], ".")
+			if line == "" {
+				file := frame.File[strings.LastIndexByte(frame.File, '/')+1:]
+				line = function[:slash] + pkg + "/" + file + ":" + strconv.Itoa(frame.Line)
+			}
+			if strings.HasPrefix(function, "models/") {
+				name = name[strings.LastIndexByte(name, ')')+1:] // "(*server).turn.func1"
+				task, _, _ = strings.Cut(strings.TrimPrefix(name, "."), ".")
+			}
+		}
+		if !more {
+			return line, task
+		}
+	}
+}
+
+// quoted shows the first bytes: `"hello\n"`.
+func quoted(p []byte) string {
+	const most = 32
+	if len(p) > most {
+		return strconv.QuoteToASCII(string(p[:most])) + "…"
+	}
+	return strconv.QuoteToASCII(string(p))
 }
 
 // selected shows the sets of a select: "{3r 5rw}".
@@ -125,12 +272,17 @@ func selected(nfd int, read, write *unix.FdSet) string {
 	return "{" + strings.Join(set, " ") + "}"
 }
 
-// polled shows the list of a poll in the same way.
-func polled(fds []unix.PollFd) string {
+// polled shows the list of a poll in the same way, the question or the answer.
+func polled(fds []unix.PollFd, answer bool) string {
 	var set []string
 	for _, p := range fds {
-		if p.Fd >= 0 {
-			in, out := p.Events&unix.POLLIN != 0, p.Events&unix.POLLOUT != 0
+		events := p.Events
+		if answer {
+			events = p.Revents
+		}
+		if p.Fd >= 0 && events != 0 {
+			out := events&unix.POLLOUT != 0
+			in := events&^unix.POLLOUT != 0 // or HUP, or ERR: reading finds out
 			set = append(set, interest(int(p.Fd), in, out))
 		}
 	}

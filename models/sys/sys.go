@@ -73,10 +73,10 @@ func Full(err error) bool {
 func Accept(lfd, flags int) (cfd int, err error) {
 	call := watch("accept", lfd)
 	for {
-		cfd, _, err := unix.Accept4(lfd, unix.SOCK_CLOEXEC|flags)
+		cfd, client, err := unix.Accept4(lfd, unix.SOCK_CLOEXEC|flags)
 		switch err {
 		case nil:
-			return call.done(cfd, nil)
+			return call.gotClient(client).done(cfd, nil)
 		case unix.EINTR,
 			unix.ECONNABORTED, unix.EPROTO, unix.ENOPROTOOPT, unix.EPERM,
 			unix.ENETDOWN, unix.ENETUNREACH, unix.ENONET,
@@ -93,7 +93,7 @@ func Read(fd int, p []byte) (int, error) {
 	for {
 		n, err := unix.Read(fd, p)
 		if err == nil {
-			return call.done(n, nil)
+			return call.gotBytes(p[:n]).done(n, nil)
 		}
 		if err != unix.EINTR {
 			return call.done(0, failed("read", fd, err))
@@ -104,7 +104,7 @@ func Read(fd int, p []byte) (int, error) {
 // Write writes what the kernel takes of p, which may be less than all:
 // write(2). Go ignores SIGPIPE, so a peer that has gone is the error EPIPE.
 func Write(fd int, p []byte) (int, error) {
-	call := watch("write", fd)
+	call := watchWrite(fd, p)
 	for {
 		n, err := unix.Write(fd, p)
 		if err == nil {
@@ -144,7 +144,7 @@ func Select(nfd int, read, write *unix.FdSet, timeout *unix.Timeval) (int, error
 	for {
 		n, err := unix.Select(nfd, read, write, nil, timeout)
 		if err == nil {
-			return call.done(n, nil)
+			return call.gotSets(nfd, read, write).done(n, nil)
 		}
 		if err != unix.EINTR {
 			return call.done(0, failed("select", -1, err))
@@ -173,7 +173,7 @@ func Poll(fds []unix.PollFd, timeout int) (int, error) {
 	for {
 		n, err := unix.Poll(fds, timeout)
 		if err == nil {
-			return call.done(n, nil)
+			return call.gotList(fds).done(n, nil)
 		}
 		if err != unix.EINTR {
 			return call.done(0, failed("poll", -1, err))
@@ -228,9 +228,10 @@ func Spawn(path string, args []string, fds ...int) (pid int, err error) {
 func Reap() (pid int) {
 	call := watch("waitpid", -1)
 	for {
-		pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(-1, &status, unix.WNOHANG, nil)
 		if err == nil {
-			call.done(pid, nil)
+			call.gotStatus(pid, status).done(pid, nil)
 			return pid
 		}
 		if err != unix.EINTR { // ECHILD: there are no children at all

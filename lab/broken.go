@@ -1,0 +1,90 @@
+//go:build linux
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"socketlab/lab/broken"
+	"socketlab/lab/verify"
+)
+
+// brokenCmd runs a server of the collection that the checks are tried on, for
+// lab verify --broken.
+type brokenCmd struct {
+	Name string `arg:"" help:"Which server; lab verify --broken shows all."`
+	Port uint16 `arg:"" optional:"" help:"Where to listen. Without it, serve the client on descriptor 3, as a child."`
+}
+
+func (cmd *brokenCmd) Run() error {
+	server, err := broken.Named(cmd.Name)
+	if err != nil {
+		return err
+	}
+	if cmd.Port == 0 {
+		server.RunClient()
+		return nil
+	}
+	return server.Run(cmd.Port)
+}
+
+// tryChecks is lab verify --broken: not servers are held to the checks, but
+// the checks to servers of which is known what is wrong with them.
+func (cmd *verifyCmd) tryChecks(checks []verify.Check) error {
+	servers := broken.Servers
+	if len(cmd.Command) > 0 {
+		servers = nil
+	}
+	for _, name := range cmd.Command {
+		s, err := broken.Named(name)
+		if err != nil {
+			return wrong("%v", err)
+		}
+		servers = append(servers, s)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	options, err := cmd.options()
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	defer stop()
+	start := time.Now()
+	var line progress
+	options.Checks = checks
+	options.Seed = cmp.Or(cmd.Seed, broken.Seed)
+	options.Progress = func(done, of int) { line.show("verify: %d of %d checks", done, of) }
+	findings, err := broken.Hold(ctx, exe, servers, options)
+	line.clear()
+	switch {
+	case ctx.Err() != nil:
+		return interrupted{}
+	case err != nil:
+		return err
+	case cmd.JSON:
+		err = broken.JSON(os.Stdout, findings)
+	default:
+		broken.Table(os.Stdout, findings)
+	}
+	surprises := 0
+	for _, f := range findings {
+		surprises += len(f.Surprises)
+	}
+	if !cmd.JSON {
+		fmt.Printf("%d broken servers, %d surprises, %.1f s.\n", len(findings), surprises, time.Since(start).Seconds())
+	}
+	if err == nil && surprises > 0 {
+		err = failed{}
+	}
+	return err
+}

@@ -1,0 +1,127 @@
+package broken
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"socketlab/lab/report"
+	"socketlab/lab/verify"
+)
+
+// Seed is that of the first random schedule: the rare bug needs one that has
+// what it takes.
+const Seed = 100
+
+// A Finding is what the checks said about one server.
+type Finding struct {
+	Server
+	CaughtBy  []string // ids of the checks that it failed, in their order
+	Surprises []string // what should have been otherwise: "passes close/half"
+}
+
+// Hold holds servers to the checks. The checks that are to catch a server need
+// little patience with it: they wait for what does not come.
+func Hold(ctx context.Context, lab string, servers []Server, o verify.Options) ([]Finding, error) {
+	findings := make([]Finding, len(servers))
+	var jobs errgroup.Group
+	jobs.SetLimit(4)
+	tell, done, of := o.Progress, atomic.Int32{}, 0
+	o.Progress = func(int, int) { tell(int(done.Add(1)), of) }
+	for _, s := range servers {
+		of += len(s.checks(o.Checks))
+	}
+	for i, s := range servers {
+		jobs.Go(func() (err error) {
+			findings[i], err = s.hold(ctx, lab, o)
+			return err
+		})
+	}
+	return findings, jobs.Wait()
+}
+
+func (s Server) hold(ctx context.Context, lab string, o verify.Options) (Finding, error) {
+	finding := Finding{Server: s}
+	patient, hasty := o, o
+	hasty.Wait, hasty.Start = min(o.Wait, time.Second), 4*o.Wait
+	patient.Start = hasty.Start
+	patient.Checks = slices.DeleteFunc(s.checks(o.Checks), func(c verify.Check) bool { return s.Concerns(c.ID) })
+	hasty.Checks = slices.DeleteFunc(s.checks(o.Checks), func(c verify.Check) bool { return !s.Concerns(c.ID) })
+	var verdicts []report.Check
+	for _, o := range []verify.Options{hasty, patient} {
+		if len(o.Checks) == 0 {
+			continue
+		}
+		result, err := verify.Verify(ctx, []verify.Server{s.subject(lab)}, o)
+		if err != nil {
+			return finding, err
+		}
+		verdicts = append(verdicts, result.Subjects[0].Checks...)
+	}
+	for _, c := range s.checks(o.Checks) {
+		i := slices.IndexFunc(verdicts, func(v report.Check) bool { return v.ID == c.ID })
+		finding.take(verdicts[i])
+	}
+	return finding, nil
+}
+
+// take adds a verdict to what was found out.
+func (f *Finding) take(v report.Check) {
+	if v.Status == report.Fail {
+		f.CaughtBy = append(f.CaughtBy, v.ID)
+	}
+	switch {
+	case v.Status == report.Error:
+		f.surprise("%s could not be decided: %s", v.ID, v.Actual)
+	case v.Status != report.Fail && f.Concerns(v.ID):
+		f.surprise("passes %s", v.ID)
+	case v.Status == report.Fail && !f.Concerns(v.ID) && !match(f.Perhaps, v.ID):
+		f.surprise("fails %s: expected %s; actual %s", v.ID, v.Expected, v.Actual)
+	}
+}
+
+func (f *Finding) surprise(format string, args ...any) {
+	f.Surprises = append(f.Surprises, fmt.Sprintf(format, args...))
+}
+
+// Concerns reports whether a check must catch the server.
+func (s Server) Concerns(id string) bool { return match(s.Caught, id) }
+
+// checks are those of the selected checks that the server is held to.
+func (s Server) checks(selected []verify.Check) []verify.Check {
+	return slices.DeleteFunc(slices.Clone(selected), func(c verify.Check) bool {
+		return c.Service != s.Service || match(s.Spared, c.ID)
+	})
+}
+
+// allBut are the ids of all checks of an echo but these.
+func allBut(ids ...string) (all []string) {
+	for _, c := range verify.Checks {
+		if c.Service == "echo" && !slices.Contains(ids, c.ID) {
+			all = append(all, c.ID)
+		}
+	}
+	return all
+}
+
+func match(patterns []string, id string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		ok, _ := path.Match(pattern, id)
+		return ok
+	})
+}
+
+func (s Server) subject(lab string) verify.Server {
+	return verify.Server{
+		Name:     s.Name,
+		Kind:     "command",
+		Limit:    s.Limit,
+		Services: []string{s.Service},
+		Command:  func(string) []string { return []string{lab, "broken", s.Name, "{port}"} },
+	}
+}

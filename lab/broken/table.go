@@ -1,0 +1,86 @@
+package broken
+
+import (
+	"encoding/json"
+	"io"
+	"path"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+)
+
+// Table writes a row for each server: its name, its bug, and what catches it.
+// A row is as wide as a terminal, 80 columns.
+func Table(w io.Writer, findings []Finding) {
+	t := table.NewWriter()
+	t.SetOutputMirror(w)
+	t.SetStyle(table.StyleLight)
+	t.Style().Options = table.OptionsNoBordersAndSeparators
+	t.Style().Format.Header = text.FormatUpper
+	t.SuppressTrailingSpaces()
+	t.AppendHeader(table.Row{"broken server", "caught by"})
+	for _, f := range findings {
+		title := f.Name
+		if f.Source != "" {
+			title += "  (" + f.Source + ")"
+		}
+		t.AppendRow(table.Row{wrap(title, f.Bug), wrap(append(f.caughtBy(), " ")...)})
+	}
+	t.Render()
+}
+
+// wrap breaks lines at half of 80 columns.
+func wrap(lines ...string) string {
+	for i, line := range lines {
+		lines[i] = text.WrapSoft(line, 38)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// caughtBy is a line for each group of checks: "close  fin half". What is a
+// surprise stands below.
+func (f Finding) caughtBy() (lines []string) {
+	for _, id := range f.CaughtBy {
+		group := path.Dir(id) + "  "
+		if n := len(lines); n > 0 && strings.HasPrefix(lines[n-1], group) {
+			lines[n-1] += " " + path.Base(id)
+		} else {
+			lines = append(lines, group+path.Base(id))
+		}
+	}
+	if len(lines) == 0 {
+		lines = []string{"nothing"}
+	}
+	for _, surprise := range f.Surprises {
+		lines = append(lines, "SURPRISE: "+surprise)
+	}
+	return lines
+}
+
+// JSON writes one document, schema lab.broken/1.
+func JSON(w io.Writer, findings []Finding) error {
+	type server struct {
+		Name      string   `json:"name"`
+		Bug       string   `json:"bug"`
+		Source    string   `json:"source,omitempty"`
+		Service   string   `json:"service"`
+		Limit     int      `json:"limit"`
+		CaughtBy  []string `json:"caught_by"`
+		Surprises []string `json:"surprises"`
+	}
+	document := struct {
+		Schema  string   `json:"schema"`
+		Servers []server `json:"servers"`
+	}{Schema: "lab.broken/1"}
+	for _, f := range findings {
+		document.Servers = append(document.Servers, server{
+			f.Name, f.Bug, f.Source, f.Service, f.Limit,
+			append([]string{}, f.CaughtBy...), append([]string{}, f.Surprises...), // [] and not null
+		})
+	}
+	out := json.NewEncoder(w)
+	out.SetIndent("", "  ")
+	out.SetEscapeHTML(false)
+	return out.Encode(document)
+}

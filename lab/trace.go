@@ -1,0 +1,154 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/renameio/v2"
+	"golang.org/x/sys/unix"
+
+	"socketlab/lab/diagram"
+	"socketlab/lab/subject"
+	"socketlab/lab/trace"
+)
+
+type traceCmd struct {
+	Model   modelFlag     `predictor:"model" placeholder:"NAME" help:"Which model; lab models lists them."`
+	Scene   string        `default:"open" predictor:"scene" placeholder:"NAME" help:"What to play (${default}); list shows what there is."`
+	Format  string        `enum:"text,mermaid,svg,json,pcapng,perfetto" default:"text" help:"How to draw it: ${enum} (${default})."`
+	Output  string        `short:"o" placeholder:"FILE" help:"Where to write it, instead of standard output."`
+	Service string        `enum:"echo,talk" default:"echo" help:"What the command serves: echo or talk (${default})."`
+	Limit   int           `placeholder:"N" help:"How many clients the command serves at once by design; 0, the default: no limit."`
+	Timeout time.Duration `default:"10s" placeholder:"TIME" help:"How long the scene may take (${default}); what was seen until then is drawn."`
+	Command []string      `arg:"" optional:"" help:"Any server: {port} in it is replaced. Without it, the port is appended; PORT is set too."`
+}
+
+func (traceCmd) Help() string {
+	return `A scene is a short conversation, played by real clients over loopback. Nothing is
+drawn that was not seen; what had to be inferred is dashed, and says so. How much can
+be seen on this machine, lab doctor tells.
+
+Examples:
+  lab trace --scene=list
+  lab trace --model=select                                the three-way handshake
+  lab trace --model=blocking --scene=two-clients          who waits where
+  lab trace --scene=close-late --format=svg -o late.svg -- ./server {port}
+  lab trace --model=poll --scene=echo --format=pcapng -o echo.pcapng   for Wireshark
+
+Exit codes: 0 drawn; 2 it could not run; 80 wrong command line; 130 interrupted.`
+}
+
+// Validate refuses what the grammar lets pass.
+func (cmd *traceCmd) Validate() error {
+	switch {
+	case cmd.Timeout <= 0:
+		return errors.New("--timeout is a time to wait, such as 10s; it must be positive")
+	case cmd.Limit < 0:
+		return errors.New("--limit is a number of clients; it cannot be negative")
+	}
+	return nil
+}
+
+func (cmd *traceCmd) Run(color colorFlag) error {
+	if cmd.Scene == "list" {
+		return listScenes()
+	}
+	scene, found := trace.Find(cmd.Scene)
+	if !found {
+		return wrong("no scene %q; there are %s", cmd.Scene, strings.Join(sceneNames(), ", "))
+	}
+	spec, err := cmd.server(scene)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	defer stop()
+	recording, err := trace.Record(ctx, trace.Options{Scene: scene.Name, Server: spec, Timeout: cmd.Timeout})
+	if ctx.Err() != nil {
+		return interrupted{}
+	}
+	if err != nil {
+		return err
+	}
+	var drawn bytes.Buffer
+	if err := cmd.draw(&drawn, recording, color); err != nil {
+		return err
+	}
+	if cmd.Output != "" {
+		return renameio.WriteFile(cmd.Output, drawn.Bytes(), 0o644)
+	}
+	_, err = os.Stdout.Write(drawn.Bytes())
+	return err
+}
+
+// server is how to start what the scene is played with.
+func (cmd *traceCmd) server(scene trace.Scene) (subject.Spec, error) {
+	model := cmd.Model.Model
+	switch {
+	case len(cmd.Command) > 0 && model.Serve != nil:
+		return subject.Spec{}, wrong("one diagram shows one server: --model=%s or the command, not both", model.Name)
+	case len(cmd.Command) > 0 && scene.Service != cmd.Service:
+		return subject.Spec{}, wrong("the scene %s needs a server of the service %s; if the command is one, say --service=%s", scene.Name, scene.Service, scene.Service)
+	case len(cmd.Command) > 0:
+		return subject.Spec{Name: filepath.Base(cmd.Command[0]), Kind: "command", Limit: cmd.Limit, Command: cmd.Command}, nil
+	case model.Serve == nil:
+		return subject.Spec{}, wrong("which server? say --model=NAME, or give a command after --; there are %s", strings.Join(modelNames(), ", "))
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return subject.Spec{}, err
+	}
+	command := []string{exe, "run", "--model=" + model.Name, "--listen=127.0.0.1:{port}", "--service=" + scene.Service}
+	if scene.Backlog > 0 {
+		command = append(command, "--backlog="+strconv.Itoa(scene.Backlog))
+	}
+	return subject.Spec{Name: model.Name, Kind: "model", Limit: model.Limit, Command: command}, nil
+}
+
+// draw writes the recording in the format that was asked for.
+func (cmd *traceCmd) draw(w io.Writer, r trace.Recording, color colorFlag) error {
+	style := color.style()
+	drawn := diagram.Style{Color: style.Color && cmd.Output == "", Width: style.Width}
+	switch cmd.Format {
+	case "mermaid":
+		return r.Trace.Mermaid(w)
+	case "svg":
+		return r.Trace.SVG(w, drawn)
+	case "json":
+		return r.Trace.JSON(w)
+	case "perfetto":
+		return r.Trace.Perfetto(w)
+	case "pcapng":
+		return r.PCAPNG(w)
+	}
+	return r.Trace.Text(w, drawn)
+}
+
+func listScenes() error {
+	for _, s := range trace.Scenes {
+		service := ""
+		if s.Service != "echo" {
+			service = " (service " + s.Service + ")"
+		}
+		fmt.Printf("%-13s %s%s\n", s.Name, s.Shows, service)
+	}
+	return nil
+}
+
+func sceneNames() (names []string) {
+	for _, s := range trace.Scenes {
+		names = append(names, s.Name)
+	}
+	return names
+}

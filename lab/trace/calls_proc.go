@@ -1,0 +1,274 @@
+package trace
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"socketlab/lab/diagram"
+	"socketlab/lab/subject"
+)
+
+// sampling is the Source of last resort: it looks in /proc again and again in
+// which call each of the server's threads sleeps. A call that does not sleep is
+// never seen, what a call returned is not known, and a sleep shorter than the
+// pause between two looks may be missed.
+type sampling struct {
+	server  *subject.Subject
+	stop    chan struct{}
+	stopped sync.WaitGroup
+
+	// What follows is the sampling goroutine's until it has stopped.
+	account
+	pids    map[int]*sampled // the main threads of the processes
+	threads map[int]*sampled // by tid
+	names   map[string]int   // how many have a name with this word
+	peers   map[string]netip.AddrPort
+	denied  error // we may not look
+}
+
+// A sampled thread is one of the server's.
+type sampled struct {
+	id       string // "": it has no column
+	pid      int
+	parent   *sampled // nil: not known
+	born     time.Time
+	syscall  string // as /proc has it; "": it runs, or does not wait for anybody
+	switches string // how often it has slept so far
+	call     int    // in calls; -1: none is open
+}
+
+const sampleEvery = 500 * time.Microsecond
+
+func sampleProc() Source {
+	return &sampling{
+		stop: make(chan struct{}), pids: map[int]*sampled{}, threads: map[int]*sampled{}, names: map[string]int{},
+	}
+}
+
+func (s *sampling) Prepare(*subject.Spec) error { return nil }
+
+func (s *sampling) Attach(server *subject.Subject) error {
+	s.server = server
+	s.pids[server.Pid()] = nil
+	s.look()
+	if s.denied != nil {
+		return s.denied
+	}
+	s.stopped.Go(s.sample)
+	return nil
+}
+
+func (s *sampling) Collect(number func(client netip.AddrPort) int) (Calls, error) {
+	s.Close()
+	return s.tell(number), nil
+}
+
+func (s *sampling) Close() {
+	select {
+	case <-s.stop:
+	default:
+		close(s.stop)
+	}
+	s.stopped.Wait()
+}
+
+func (s *sampling) sample() {
+	tick := time.NewTicker(sampleEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			s.look()
+		case <-s.stop:
+			return
+		}
+	}
+}
+
+// look looks at each thread once, and for new ones.
+func (s *sampling) look() {
+	now, seen := time.Now(), map[int]bool{}
+	for pid, parent := range maps.Clone(s.pids) {
+		tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+		if err != nil {
+			delete(s.pids, pid)
+		}
+		for _, task := range tasks {
+			tid, _ := strconv.Atoi(task.Name())
+			t := s.threads[tid]
+			if t == nil {
+				t = &sampled{pid: pid, parent: parent, born: now, call: -1}
+				s.threads[tid] = t
+			}
+			folder := fmt.Sprintf("/proc/%d/task/%d", pid, tid)
+			seen[tid] = stateOf(folder) != 'Z'
+			s.lookAt(t, tid, folder, now)
+		}
+	}
+	for tid, t := range s.threads {
+		if seen[tid] {
+			continue
+		}
+		s.returned(t, now)
+		if t.id != "" {
+			s.life(now, diagram.Life{Actor: t.id, Event: "ends"})
+		}
+		delete(s.threads, tid)
+	}
+}
+
+// lookAt notices when a thread falls asleep, when it has woken since, and whom
+// it has started: proc_tid_children(5).
+func (s *sampling) lookAt(t *sampled, tid int, folder string, now time.Time) {
+	children, _ := os.ReadFile(folder + "/children")
+	for child := range bytes.FieldsSeq(children) {
+		if pid, err := strconv.Atoi(string(child)); err == nil {
+			s.pids[pid] = t
+		}
+	}
+	text, err := os.ReadFile(folder + "/syscall")
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+		s.denied = fmt.Errorf("calls cannot be sampled: %w; run lab as the server's user, or as root", err)
+	}
+	call, switches := string(text), switchesOf(folder)
+	if call == t.syscall && switches == t.switches {
+		return
+	}
+	s.returned(t, now)
+	t.syscall, t.switches = call, switches
+	name, fd, ok := parseSyscall(call)
+	if !ok {
+		return
+	}
+	s.enters(t, tid)
+	args, client := "", netip.AddrPort{}
+	if fd >= 0 {
+		args, client = strconv.Itoa(fd), s.peer(t.pid, fd)
+	}
+	t.call = len(s.calls)
+	s.calls = append(s.calls, serverCall{
+		Call:  diagram.Call{Actor: t.id, Name: name, Args: args, Slept: true},
+		begin: now, client: client,
+	})
+}
+
+func (s *sampling) returned(t *sampled, now time.Time) {
+	if t.call >= 0 {
+		s.calls[t.call].end, s.calls[t.call].Result = now, "?"
+		t.call = -1
+	}
+}
+
+// enters gives a thread a column when it first waits for somebody.
+func (s *sampling) enters(t *sampled, tid int) {
+	switch {
+	case t.id != "":
+		return
+	case len(s.actors) == 0:
+		t.id = "server"
+		s.account.enters(t.id, s.server.Spec.Name)
+		return
+	}
+	word := "thread"
+	if t.pid == tid {
+		word = "child"
+	}
+	s.names[word]++
+	t.id = fmt.Sprint(word, " ", s.names[word])
+	s.account.enters(t.id, t.id)
+	begins := diagram.Life{Actor: t.id, Event: "begins"}
+	if t.parent != nil {
+		begins.By = t.parent.id
+	}
+	s.life(t.born, begins)
+}
+
+// peer is the other end of a descriptor, by way of the number of its socket.
+func (s *sampling) peer(pid, fd int) netip.AddrPort {
+	link, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, fd))
+	if err != nil || !strings.HasPrefix(link, "socket:") {
+		return netip.AddrPort{}
+	}
+	if peer, known := s.peers[link]; known {
+		return peer
+	}
+	s.peers = map[string]netip.AddrPort{}
+	sockets, _ := s.server.Sockets()
+	for _, socket := range sockets {
+		if socket.State != subject.Listen {
+			s.peers[fmt.Sprintf("socket:[%d]", socket.Inode)] = socket.Remote
+		}
+	}
+	return s.peers[link]
+}
+
+// switchesOf is how often a thread has given up its processor by its own wish:
+// proc_pid_status(5).
+func switchesOf(folder string) string {
+	status, _ := os.ReadFile(folder + "/status")
+	_, rest, _ := bytes.Cut(status, []byte("\nvoluntary_ctxt_switches:"))
+	line, _, _ := bytes.Cut(rest, []byte("\n"))
+	return string(bytes.TrimSpace(line))
+}
+
+// parseSyscall reads /proc/PID/task/TID/syscall, a number and six arguments:
+// proc_pid_syscall(5). It is ok if a server waits for somebody in this call.
+// The descriptor is -1 for those that wait for many.
+func parseSyscall(text string) (name string, fd int, ok bool) {
+	fields := strings.Fields(text)
+	if len(fields) < 2 {
+		return "", -1, false // "running"
+	}
+	number, err := strconv.Atoi(fields[0])
+	arg, err2 := strconv.ParseUint(strings.TrimPrefix(fields[1], "0x"), 16, 32)
+	name = waiting(number)
+	if err != nil || err2 != nil || name == "" {
+		return "", -1, false
+	}
+	if isWait(name) && !strings.HasPrefix(name, "epoll") {
+		return name, -1, true
+	}
+	return name, int(arg), true
+}
+
+// waiting is the name of a call in which a server waits for its clients, "" if
+// it is another one.
+func waiting(number int) string {
+	switch number {
+	case unix.SYS_ACCEPT:
+		return "accept"
+	case unix.SYS_ACCEPT4:
+		return "accept4"
+	case unix.SYS_CONNECT:
+		return "connect"
+	case unix.SYS_READ:
+		return "read"
+	case unix.SYS_RECVFROM:
+		return "recvfrom"
+	case unix.SYS_RECVMSG:
+		return "recvmsg"
+	case unix.SYS_WRITE:
+		return "write"
+	case unix.SYS_SENDTO:
+		return "sendto"
+	case unix.SYS_SENDMSG:
+		return "sendmsg"
+	case unix.SYS_PSELECT6:
+		return "pselect6"
+	case unix.SYS_PPOLL:
+		return "ppoll"
+	case unix.SYS_EPOLL_PWAIT:
+		return "epoll_pwait"
+	}
+	return waitingOnce(number)
+}

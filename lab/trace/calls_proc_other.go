@@ -1,0 +1,5 @@
+//go:build !amd64
+
+package trace
+
+func waitingOnce(int) string { return "" }

@@ -1,0 +1,402 @@
+package trace
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"socketlab/lab/diagram"
+)
+
+// A straceParser reads what strace writes with -f -ttt -T -yy: strace(1). It
+// passes over what it does not understand.
+type straceParser struct {
+	account
+	server    string
+	tasks     map[int]*straceTask // by tid
+	names     map[string]int      // how many have a name with this word
+	forks     []straceFork
+	listening bool // before, it reads its own files and libraries
+}
+
+// A straceTask is a process or thread. It has a column if it does what a
+// server does.
+type straceTask struct {
+	id     string // "": it has no column
+	thread bool
+	parent *straceTask // nil: it was the first
+	born   time.Time
+	ended  bool
+
+	name string // of the call that has not returned; "": none
+	args string // as far as they are known
+	call int    // in calls; -1: it is none that is shown
+}
+
+type straceFork struct{ call, tid int }
+
+// unfinished is how a line ends when another thread's comes between.
+const unfinished = "<unfinished ...>"
+
+func newStraceParser(server string) *straceParser {
+	return &straceParser{server: server, tasks: map[int]*straceTask{}, names: map[string]int{}}
+}
+
+// tell names whom a fork made: that is known only when they do something.
+func (p *straceParser) tell(number func(client netip.AddrPort) int) Calls {
+	for _, t := range p.tasks {
+		if t.call >= 0 { // interrupted, and not made again so far
+			p.calls[t.call].end, p.calls[t.call].Result = time.Time{}, ""
+		}
+	}
+	for _, f := range p.forks {
+		if made := p.tasks[f.tid]; made != nil && made.id != "" {
+			p.calls[f.call].Result = made.id
+		}
+	}
+	return p.account.tell(number)
+}
+
+// line reads one line: "TID SECONDS what happened".
+func (p *straceParser) line(text string) {
+	number, rest, _ := strings.Cut(text, " ")
+	stamp, what, _ := strings.Cut(strings.TrimLeft(rest, " "), " ")
+	tid, err := strconv.Atoi(number)
+	at, ok := epoch(stamp)
+	if err != nil || !ok {
+		return
+	}
+	t := p.task(tid, at)
+	switch {
+	case strings.HasPrefix(what, "+++ "):
+		p.ends(t, at, strings.Trim(what, "+ "))
+	case strings.HasPrefix(what, "--- "): // a signal
+	case strings.HasPrefix(what, "<... "):
+		if _, tail, found := strings.Cut(what, " resumed>"); found && t.name != "" {
+			p.returns(t, at, t.args+tail)
+		}
+	default:
+		name, args, found := strings.Cut(what, "(")
+		if !found || !slices.Contains(traced, name) {
+			return
+		}
+		head, goesOn := strings.CutSuffix(args, unfinished)
+		p.begins(t, at, name, head)
+		if !goesOn {
+			p.returns(t, at.Add(lasted(args)), args)
+		}
+	}
+}
+
+// task is who has this number. A new one was made by whoever is in a fork now.
+func (p *straceParser) task(tid int, at time.Time) *straceTask {
+	if t := p.tasks[tid]; t != nil && !t.ended {
+		return t
+	}
+	t := &straceTask{born: at, call: -1}
+	for _, other := range p.tasks {
+		if other.parent == nil && t.parent == nil {
+			t.parent = other // for want of a better one
+		}
+		if isFork(other.name) {
+			t.parent, t.thread = other, strings.Contains(other.args, "CLONE_THREAD")
+		}
+	}
+	p.tasks[tid] = t
+	return t
+}
+
+func isFork(name string) bool {
+	return slices.Contains([]string{"fork", "vfork", "clone", "clone3"}, name)
+}
+
+// enters gives a task a column.
+func (p *straceParser) enters(t *straceTask) {
+	if t.id != "" {
+		return
+	}
+	t.id = "server" // whoever listens; what was before it, a shell perhaps, is none
+	if len(p.actors) > 0 {
+		word := "child"
+		if t.thread {
+			word = "thread"
+		}
+		p.names[word]++
+		t.id = fmt.Sprint(word, " ", p.names[word])
+		begins := diagram.Life{Actor: t.id, Event: "begins"}
+		if t.parent != nil {
+			begins.By = t.parent.id
+		}
+		p.life(t.born, begins)
+	}
+	name := t.id
+	if name == "server" {
+		name = p.server
+	}
+	p.account.enters(t.id, name)
+}
+
+func (p *straceParser) ends(t *straceTask, at time.Time, how string) {
+	t.ended = true
+	if t.id == "" {
+		return
+	}
+	switch code, exited := strings.CutPrefix(how, "exited with "); {
+	case t.thread:
+		how = ""
+	case exited:
+		how = "exit code " + code
+	default: // "killed by SIGKILL (core dumped)"
+		how, _, _ = strings.Cut(strings.TrimPrefix(how, "killed by SIG"), " ")
+		how = "signal " + how
+	}
+	p.life(at, diagram.Life{Actor: t.id, Event: "ends", How: how})
+}
+
+// begins is the entry of a call. One that a signal interrupted is made again
+// by the kernel, and is still the same call.
+func (p *straceParser) begins(t *straceTask, at time.Time, name, text string) {
+	again := t.name == name && t.call >= 0
+	t.name, t.args = name, text
+	if again {
+		p.calls[t.call].end = time.Time{}
+		return
+	}
+	t.call = -1
+	args, _, _ := straceArgs(text)
+	if len(args) == 0 || !p.shows(name, args) {
+		return
+	}
+	p.enters(t)
+	t.call = len(p.calls)
+	p.calls = append(p.calls, serverCall{
+		Call:   diagram.Call{Actor: t.id, Name: name, Args: shortArgs(name, args)},
+		begin:  at,
+		client: tcpPeer(args[0]),
+	})
+}
+
+// shows reports whether it is a call that a server makes as a server.
+func (p *straceParser) shows(name string, args []string) bool {
+	switch {
+	case name == "socket":
+		return strings.HasPrefix(args[0], "AF_INET") && len(args) > 1 && strings.Contains(args[1], "SOCK_STREAM")
+	case strings.Contains(args[0], "<TCP"):
+		p.listening = p.listening || name == "listen"
+		return true
+	case isFork(name), isWait(name), name == "wait4", name == "waitid":
+		return p.listening
+	}
+	keyboardOrScreen := strings.HasPrefix(args[0], "0<") || strings.HasPrefix(args[0], "1<")
+	return p.listening && keyboardOrScreen && (name == "read" || name == "write")
+}
+
+// isWait are the calls that wait for many descriptors.
+func isWait(name string) bool {
+	return strings.Contains(name, "select") || strings.Contains(name, "poll")
+}
+
+// mayWait are the calls in which a server may sleep.
+func mayWait(name string) bool {
+	return isWait(name) || strings.HasPrefix(name, "accept") || name == "connect" || slices.Contains(moveBytes, name)
+}
+
+// returns is told the whole call: `3<TCP:[…]>, "hello\n", 100) = 6 <0.000008>`.
+func (p *straceParser) returns(t *straceTask, at time.Time, text string) {
+	args, rest, ok := straceArgs(text)
+	value, more, _ := strings.Cut(strings.TrimLeft(rest, " ="), " ")
+	if ok && t.call >= 0 && strings.HasPrefix(more, "ERESTART") { // perhaps: begins will see
+		p.calls[t.call].returns(at, "EINTR")
+		return
+	}
+	name, call := t.name, t.call
+	t.name, t.call = "", -1
+	if !ok || value == "?" {
+		return
+	}
+	n, _ := strconv.Atoi(bare(value))
+	if isFork(name) && n > 0 {
+		p.forked(t, n, at, strings.Contains(text, "CLONE_THREAD"))
+	}
+	if call < 0 {
+		return
+	}
+	c := &p.calls[call]
+	c.returns(at, resultText(name, n, 0))
+	c.Args = shortArgs(name, args) // all of them are known now
+	if value == "-1" {
+		c.Result, _, _ = strings.Cut(more, " ")
+	}
+	if client := tcpPeer(value); client.IsValid() {
+		c.client = client
+	}
+	switch made := p.tasks[n]; {
+	case isFork(name) && n > 0:
+		p.forks = append(p.forks, straceFork{call, n})
+	case name == "wait4" && value == "0":
+		c.Result = "none"
+	case name == "wait4" && n > 0 && made != nil && made.id != "":
+		c.Result = made.id
+		p.life(at, diagram.Life{Actor: made.id, Event: "reaped", By: t.id})
+	}
+}
+
+func (c *serverCall) returns(at time.Time, result string) {
+	c.end, c.Result = at, result
+	c.Slept = mayWait(c.Name) && at.Sub(c.begin) >= sleptAtLeast
+}
+
+// forked is told who made whom. The child may have been faster.
+func (p *straceParser) forked(parent *straceTask, tid int, at time.Time, thread bool) {
+	made := p.tasks[tid]
+	if made == nil || made.ended {
+		made = &straceTask{born: at, call: -1}
+		p.tasks[tid] = made
+	}
+	made.parent, made.thread = parent, thread
+}
+
+// straceArgs takes the arguments of a call apart, up to the parenthesis that
+// closes it, and returns what follows. It is not ok if it does not close.
+func straceArgs(text string) (args []string, rest string, ok bool) {
+	depth, start, quoted := 0, 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '(' || c == '[' || c == '{':
+			depth++
+		case c == ')' && depth == 0:
+			return appendArg(args, text[start:i]), text[i+1:], true
+		case c == ')' || c == ']' || c == '}':
+			depth--
+		case c == ',' && depth == 0:
+			args = appendArg(args, text[start:i])
+			start = i + 1
+		}
+	}
+	return appendArg(args, text[min(start, len(text)):]), "", false
+}
+
+func appendArg(args []string, arg string) []string {
+	if arg = strings.TrimSpace(arg); arg != "" {
+		args = append(args, arg)
+	}
+	return args
+}
+
+// bare leaves out what -yy says of descriptors: `3<TCP:[127.0.0.1:7000]>` is 3.
+func bare(text string) string {
+	var b strings.Builder
+	depth := 0
+	for i, c := range text {
+		switch {
+		case c == '<':
+			depth++
+		case c == '>' && i > 0 && text[i-1] != '-': // no arrow
+			depth--
+		case depth <= 0:
+			b.WriteRune(c)
+		}
+	}
+	return b.String()
+}
+
+// shortArgs are the arguments as a page would have them.
+func shortArgs(name string, args []string) string {
+	arg := func(i int) string {
+		if i < len(args) {
+			return bare(args[i])
+		}
+		return ""
+	}
+	switch {
+	case isFork(name), name == "socket":
+		return ""
+	case name == "poll" || name == "ppoll":
+		return polledText(arg(0))
+	case name == "select" || name == "pselect6":
+		return "{" + strings.Join(slices.Concat(suffixed(arg(1), "r"), suffixed(arg(2), "w")), " ") + "}"
+	case name == "listen", name == "shutdown":
+		return arg(0) + ", " + arg(1)
+	case strings.HasPrefix(name, "write"), strings.HasPrefix(name, "send"):
+		if data := args[min(1, len(args)-1)]; strings.HasPrefix(data, `"`) {
+			return arg(0) + ", " + strings.Replace(data, `"...`, `"…`, 1)
+		}
+	case name == "bind", name == "connect":
+		_, port, _ := strings.Cut(arg(1), "port=htons(")
+		port, _, _ = strings.Cut(port, ")")
+		_, ip, _ := strings.Cut(arg(1), `_addr`)
+		_, ip, _ = strings.Cut(ip, `"`)
+		ip, _, _ = strings.Cut(ip, `"`)
+		return arg(0) + ", " + ip + ":" + port
+	}
+	return arg(0)
+}
+
+// suffixed are the descriptors of a set: "[3 5]".
+func suffixed(set, suffix string) (fds []string) {
+	for fd := range strings.FieldsSeq(strings.Trim(set, "[]")) {
+		if _, err := strconv.Atoi(fd); err == nil {
+			fds = append(fds, fd+suffix)
+		}
+	}
+	return fds
+}
+
+// polledText is such as {3r 5rw} for a list of struct pollfd.
+func polledText(list string) string {
+	var fds []string
+	for entry := range strings.SplitSeq(list, "{fd=") {
+		fd, events, _ := strings.Cut(entry, ",")
+		if _, err := strconv.Atoi(fd); err != nil {
+			continue
+		}
+		if strings.Contains(events, "POLLIN") {
+			fd += "r"
+		}
+		if strings.Contains(events, "POLLOUT") {
+			fd += "w"
+		}
+		fds = append(fds, fd)
+	}
+	return "{" + strings.Join(fds, " ") + "}"
+}
+
+// tcpPeer is the other end of a connection: "4<TCP:[local->remote]>".
+func tcpPeer(arg string) (remote netip.AddrPort) {
+	_, rest, found := strings.Cut(arg, "<TCP")
+	_, rest, arrow := strings.Cut(rest, "->")
+	rest, _, closed := strings.Cut(rest, "]>")
+	if found && arrow && closed {
+		remote, _ = netip.ParseAddrPort(rest)
+	}
+	return netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())
+}
+
+// epoch reads "1700000000.123456".
+func epoch(text string) (time.Time, bool) {
+	seconds, fraction, _ := strings.Cut(text, ".")
+	s, err := strconv.ParseInt(seconds, 10, 64)
+	us, err2 := strconv.ParseInt(fraction, 10, 64)
+	if err != nil || err2 != nil || len(fraction) != 6 {
+		return time.Time{}, false
+	}
+	return time.Unix(s, us*1000), true
+}
+
+// lasted reads the time at the end of a call: "<0.000008>".
+func lasted(text string) time.Duration {
+	text = strings.TrimSuffix(text, ">")
+	d, err := time.ParseDuration(text[strings.LastIndexByte(text, '<')+1:] + "s")
+	if err != nil {
+		return 0
+	}
+	return d
+}

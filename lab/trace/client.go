@@ -1,0 +1,321 @@
+package trace
+
+import (
+	"fmt"
+	"net/netip"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"socketlab/lab/diagram"
+)
+
+// A client is a client's program: one thread that makes its calls one after the
+// other, and sleeps in them as the program would. The scene says what to call
+// and goes on at once.
+type client struct {
+	id   string // "client 1"
+	addr netip.AddrPort
+
+	mu    sync.Mutex // guards what follows
+	more  sync.Cond  // tells of todo and over
+	todo  []func()
+	over  bool // no more calls
+	calls []*call
+	fd    int // -1: it has none
+	local netip.AddrPort
+	tid   int
+	ended chan struct{}
+}
+
+// A call is one of a client's system calls.
+type call struct {
+	diagram.Call
+	begin, end time.Time // end is zero until it returns
+	data       []byte    // sent or received
+	errno      unix.Errno
+}
+
+func newClient(number int, server netip.AddrPort) *client {
+	c := &client{id: fmt.Sprintf("client %d", number), addr: server, fd: -1, ended: make(chan struct{})}
+	c.more.L = &c.mu
+	go c.run()
+	return c
+}
+
+// run is the client's thread.
+func (c *client) run() {
+	defer close(c.ended)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tid = unix.Gettid()
+	for {
+		for len(c.todo) == 0 && !c.over {
+			c.more.Wait()
+		}
+		if c.over {
+			if c.fd >= 0 {
+				unix.Close(c.fd)
+				c.fd = -1
+			}
+			return
+		}
+		do := c.todo[0]
+		c.mu.Unlock()
+		do()
+		c.mu.Lock()
+		if len(c.todo) > 0 {
+			c.todo = c.todo[1:]
+		}
+	}
+}
+
+func (c *client) then(do func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.todo = append(c.todo, do)
+	c.more.Signal()
+}
+
+// makes makes a call and takes down how it went. It slept if the kernel took
+// the thread off its processor at the thread's own wish: getrusage(2),
+// ru_nvcsw. It returns the data that the call sent or received.
+func (c *client) makes(name, args string, do func(fd int) (result string, data []byte, err error)) []byte {
+	c.mu.Lock()
+	if c.over {
+		c.mu.Unlock()
+		return nil
+	}
+	fd := c.fd
+	made := &call{Call: diagram.Call{Actor: c.id, Name: name, Args: arguments(fd, args)}}
+	c.calls = append(c.calls, made)
+	made.begin = time.Now()
+	c.mu.Unlock()
+
+	before := switches()
+	result, data, err := do(fd)
+	slept := switches() > before
+	end := time.Now()
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	made.end, made.Slept, made.Result, made.data = end, slept, result, data
+	if err != nil {
+		made.errno, _ = err.(unix.Errno)
+		made.Result = unix.ErrnoName(made.errno)
+	}
+	return data
+}
+
+// arguments has the descriptor first, if there is one.
+func arguments(fd int, others string) string {
+	switch {
+	case fd < 0:
+		return others
+	case others == "":
+		return strconv.Itoa(fd)
+	}
+	return strconv.Itoa(fd) + ", " + others
+}
+
+func switches() int64 {
+	var usage unix.Rusage
+	unix.Getrusage(unix.RUSAGE_THREAD, &usage)
+	return usage.Nvcsw
+}
+
+// connect opens the connection. The numbers of descriptors are high, since all
+// clients live in this process.
+func (c *client) connect() {
+	c.then(func() {
+		ip, family := c.addr.Addr(), unix.AF_INET
+		var sa unix.Sockaddr = &unix.SockaddrInet6{Port: int(c.addr.Port()), Addr: ip.As16()}
+		if ip.Is4() {
+			sa = &unix.SockaddrInet4{Port: int(c.addr.Port()), Addr: ip.As4()}
+		} else {
+			family = unix.AF_INET6
+		}
+		c.makes("socket", "", func(int) (string, []byte, error) {
+			fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.fd = fd
+			return strconv.Itoa(fd), nil, err
+		})
+		c.makes("connect", c.addr.String(), func(fd int) (string, []byte, error) { return "0", nil, unix.Connect(fd, sa) })
+		c.address()
+	})
+}
+
+// send sends a text.
+func (c *client) send(text string) {
+	c.then(func() {
+		c.makes("send", strconv.Quote(text), func(fd int) (string, []byte, error) {
+			n, err := unix.SendmsgN(fd, []byte(text), nil, nil, unix.MSG_NOSIGNAL)
+			return bytesText(n), []byte(text)[:max(n, 0)], err
+		})
+	})
+}
+
+// recv receives until it has n bytes, or there will be no more.
+func (c *client) recv(n int) {
+	c.then(func() {
+		for got := 0; got < n; {
+			received := c.receive()
+			if len(received) == 0 {
+				return
+			}
+			got += len(received)
+		}
+	})
+}
+
+// end receives once more, to find that there is nothing to come.
+func (c *client) end() { c.recv(1) }
+
+func (c *client) receive() []byte {
+	return c.makes("recv", "", func(fd int) (string, []byte, error) {
+		buf := make([]byte, 4096)
+		n, _, err := unix.Recvfrom(fd, buf, 0)
+		return bytesText(n), buf[:max(n, 0)], err
+	})
+}
+
+func bytesText(n int) string {
+	switch n {
+	case 0:
+		return "0"
+	case 1:
+		return "1 byte"
+	}
+	return strconv.Itoa(n) + " bytes"
+}
+
+// halfClose finishes sending: shutdown(2).
+func (c *client) halfClose() {
+	c.then(func() {
+		c.makes("shutdown", "SHUT_WR", func(fd int) (string, []byte, error) {
+			return "0", nil, unix.Shutdown(fd, unix.SHUT_WR)
+		})
+	})
+}
+
+func (c *client) close() {
+	c.then(func() {
+		c.makes("close", "", func(fd int) (string, []byte, error) {
+			c.mu.Lock()
+			c.fd = -1 // nobody is to shut down another one with its number
+			c.mu.Unlock()
+			return "0", nil, unix.Close(fd)
+		})
+	})
+}
+
+// reset closes with RST instead of FIN: socket(7), SO_LINGER.
+func (c *client) reset() {
+	c.then(func() {
+		c.makes("setsockopt", "SO_LINGER, 0 s", func(fd int) (string, []byte, error) {
+			return "0", nil, unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		})
+	})
+	c.close()
+}
+
+// address is the client's own, invalid before it connects.
+func (c *client) address() netip.AddrPort {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fd < 0 || c.local.IsValid() {
+		return c.local
+	}
+	var ip netip.Addr
+	var port int
+	switch sa, _ := unix.Getsockname(c.fd); sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		ip, port = netip.AddrFrom4(sa.Addr), sa.Port
+	case *unix.SockaddrInet6:
+		ip, port = netip.AddrFrom16(sa.Addr), sa.Port
+	}
+	if port > 0 {
+		c.local = netip.AddrPortFrom(ip, uint16(port))
+	}
+	return c.local
+}
+
+// ownEnd is what the client's own descriptor says of the connection.
+func (c *client) ownEnd() end {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fd < 0 {
+		return end{}
+	}
+	state, known := tcpState(c.fd)
+	unread, _ := unix.IoctlGetInt(c.fd, unix.TIOCINQ)
+	unsent, _ := unix.IoctlGetInt(c.fd, unix.TIOCOUTQ)
+	return end{state, unread, unsent, known}
+}
+
+// look is what the client is doing, and whether it waits.
+func (c *client) look() (doing string, waits bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	doing = fmt.Sprint(len(c.calls), " calls")
+	if len(c.todo) == 0 {
+		return doing, true
+	}
+	if n := len(c.calls); n == 0 || !c.calls[n-1].end.IsZero() {
+		return doing, false // between two calls
+	}
+	return doing + ", in the last", stateOf("/proc/self/task/"+strconv.Itoa(c.tid)) == 'S'
+}
+
+// idle reports whether it has made all its calls.
+func (c *client) idle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.todo) == 0
+}
+
+// asleep is the call that it sleeps in, "" if none.
+func (c *client) asleep() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := len(c.calls); n > 0 && c.calls[n-1].end.IsZero() {
+		return c.calls[n-1].Name
+	}
+	return ""
+}
+
+// made are copies of its calls so far.
+func (c *client) made() (all []call) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, made := range c.calls {
+		all = append(all, *made)
+	}
+	return all
+}
+
+// hangUp ends the client: a call that it sleeps in fails. It may have been just
+// about to sleep, so it is told again until it has heard.
+func (c *client) hangUp() {
+	for {
+		c.mu.Lock()
+		c.over, c.todo = true, nil
+		if c.fd >= 0 {
+			unix.Shutdown(c.fd, unix.SHUT_RDWR)
+		}
+		c.more.Signal()
+		c.mu.Unlock()
+		select {
+		case <-c.ended:
+			return
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,197 @@
+package trace
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"socketlab/lab/subject"
+)
+
+// A look is what the kernel's tables say at one time about the server and the
+// connections of the scene.
+type look struct {
+	at      time.Time
+	ends    [][2]end   // of each client's connection: the client's, the server's
+	queue   int        // length of the accept queue
+	limit   int        // of the accept queue; 0: the table does not say
+	family  []relative // the server and its children
+	packets int        // captured so far
+	doing   []string   // what each client is doing
+	calm    bool       // nobody runs, and nothing is on its way
+}
+
+// A relative is one of the server's processes.
+type relative struct {
+	pid, parent, threads int
+	zombie               bool
+}
+
+// An end is one end of a connection.
+type end struct {
+	state          subject.State // Closed: there is none
+	unread, unsent int
+	known          bool // the table says so; else nothing is known
+}
+
+// look asks the kernel about one thing after the other. So what it sees is of
+// one moment only if the next look sees the same.
+func (s *stage) look() (look, error) {
+	l := look{at: time.Now(), calm: true}
+	if s.capture != nil {
+		l.packets = s.capture.count()
+	}
+	for _, c := range s.clients {
+		doing, waits := c.look()
+		l.doing = append(l.doing, doing)
+		l.calm = l.calm && waits
+	}
+	if err := s.lookAtSockets(&l); err != nil {
+		return l, err
+	}
+	for _, ends := range l.ends {
+		for _, e := range ends {
+			opening := e.state == subject.SynSent || e.state == subject.SynReceived || e.state == subject.NewSynReceived
+			if e.unsent > 0 && !opening {
+				l.calm = false // not acknowledged yet
+			}
+		}
+	}
+	tree, err := s.server.Tree()
+	if err != nil {
+		return l, err
+	}
+	for _, p := range tree.Processes {
+		l.calm = l.calm && resting(p.Pid)
+		l.family = append(l.family, relative{p.Pid, p.Parent, p.Threads, p.State == 'Z'})
+	}
+	return l, nil
+}
+
+// sees is the look without its time, to be compared.
+func (l look) sees() string {
+	return fmt.Sprint(l.ends, l.queue, l.family, l.packets, l.doing)
+}
+
+// lookAtSockets finds both ends of each connection, and the listening socket.
+func (s *stage) lookAtSockets(l *look) error {
+	l.ends = make([][2]end, len(s.clients))
+	if s.diagnosis == nil {
+		return s.lookAtTable(l)
+	}
+	server := s.server.Addr()
+	find := func(c *client) (both [2]end, err error) {
+		local := c.address()
+		if !local.IsValid() {
+			return both, nil
+		}
+		mine, ok, err := s.diagnosis.find(local, server)
+		both[0] = endOf(mine, ok)
+		if err == nil {
+			mine, ok, err = s.diagnosis.find(server, local)
+			both[1] = endOf(mine, ok)
+		}
+		return both, err
+	}
+	for i, c := range s.clients {
+		both, err := find(c)
+		if err != nil {
+			return err
+		}
+		l.ends[i] = both
+	}
+	listener, ok, err := s.diagnosis.find(server, server)
+	if ok && listener.State == subject.Listen {
+		l.queue, l.limit = listener.Unread, listener.Unsent
+	}
+	return err
+}
+
+// endOf is what the table says of a connection. Where there is none, it may
+// have found the socket that listens instead.
+func endOf(s subject.Socket, ok bool) end {
+	if !ok || s.State == subject.Listen {
+		return end{state: subject.Closed, known: true}
+	}
+	e := end{s.State, s.Unread, s.Unsent, true}
+	switch s.State {
+	case subject.CloseWait, subject.LastAck, subject.Closing:
+		e.unread = max(0, e.unread-1) // the kernel counts an unread FIN as a byte
+	}
+	return e
+}
+
+// lookAtTable is lookAtSockets where the kernel has no sock_diag: the server's
+// ends are in /proc/net/tcp, and of its own end a client knows as long as it
+// has the descriptor.
+func (s *stage) lookAtTable(l *look) error {
+	sockets, err := s.server.Sockets()
+	for i, c := range s.clients {
+		l.ends[i][0] = c.ownEnd()
+		if local := c.address(); local.IsValid() {
+			l.ends[i][1] = end{state: subject.Closed, known: err == nil}
+			for _, socket := range sockets {
+				if socket.Remote == local {
+					l.ends[i][1] = endOf(socket, true)
+				}
+			}
+		}
+	}
+	for _, socket := range sockets {
+		if socket.State == subject.Listen {
+			l.queue = socket.Unread
+		}
+	}
+	return err
+}
+
+// resting reports whether no thread of a process runs or is about to. One that
+// is stopped rests, too: proc_pid_stat(5).
+func resting(pid int) bool {
+	folder := "/proc/" + strconv.Itoa(pid) + "/task"
+	tasks, _ := os.ReadDir(folder)
+	for _, task := range tasks {
+		if state := stateOf(folder + "/" + task.Name()); state == 'R' || state == 'D' {
+			return false
+		}
+	}
+	return true
+}
+
+// stateOf is the state of a thread, by its folder in /proc; 0 if it has ended.
+func stateOf(folder string) byte {
+	text, err := os.ReadFile(folder + "/stat")
+	if err != nil {
+		return 0
+	}
+	for i := len(text) - 3; i > 0; i-- { // its name may contain anything
+		if text[i] == ')' {
+			return text[i+2]
+		}
+	}
+	return 0
+}
+
+// stopped reports whether all threads of a process are stopped.
+func stopped(pid int) bool {
+	folder := "/proc/" + strconv.Itoa(pid) + "/task"
+	tasks, _ := os.ReadDir(folder)
+	for _, task := range tasks {
+		if state := stateOf(folder + "/" + task.Name()); state != 'T' && state != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// tcpState is the state that a socket of our own is in: tcp(7), TCP_INFO.
+func tcpState(fd int) (subject.State, bool) {
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return 0, false
+	}
+	return subject.State(info.State), true
+}

@@ -1,0 +1,58 @@
+package trace
+
+import (
+	"context"
+	"testing"
+
+	"socketlab/lab/subject"
+)
+
+// Without sock_diag, /proc/net/tcp and the clients' own descriptors say the
+// same.
+func TestTableAgreesWithSockDiag(t *testing.T) {
+	scene, _ := Find("echo")
+	server, err := subject.Start(t.Context(), serverOf("blocking", scene))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Stop()
+	diagnosis, err := openDiagnosis()
+	if err != nil {
+		lacking(t, err.Error())
+	}
+	defer diagnosis.close()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	s := &stage{ctx: ctx, server: server, diagnosis: diagnosis}
+	defer s.hangUp()
+	for range 3 {
+		c := s.client()
+		c.connect()
+		c.send("hello\n")
+		s.done(c)
+	}
+	s.clients[2].halfClose()
+	s.done(s.clients...)
+	if s.err != nil {
+		t.Fatal(s.err)
+	}
+	asked, listed := s.looks[len(s.looks)-1], look{}
+	listed.ends = make([][2]end, len(s.clients))
+	if err := s.lookAtTable(&listed); err != nil {
+		t.Fatal(err)
+	}
+	for i := range s.clients {
+		if asked.ends[i] != listed.ends[i] {
+			t.Errorf("client %d: sock_diag has %+v, the table %+v", i+1, asked.ends[i], listed.ends[i])
+		}
+	}
+	if asked.queue != 2 || listed.queue != 2 || asked.limit != 20 {
+		t.Errorf("accept queue: sock_diag has %d of %d, the table %d; want 2 of 20", asked.queue, asked.limit, listed.queue)
+	}
+	if got := asked.ends[2][theServer]; got.state != subject.CloseWait || got.unread != 6 {
+		t.Errorf("the server's end of client 3: %+v; want CLOSE_WAIT with 6 bytes unread", got)
+	}
+	if got := asked.ends[0][theClient]; got.state != subject.Established || got.unread != 6 {
+		t.Errorf("the client's end of client 1: %+v; want ESTABLISHED with 6 bytes unread", got)
+	}
+}

@@ -1,0 +1,133 @@
+// Package trace records what really happens between clients and a server: the
+// packets, the states of both ends, and the calls of the programs, merged into
+// one list of events in order of time.
+//
+// It has three ways to know of the packets. With the right to capture, it
+// captures on the machine's loopback. Without, it plays the scene in a network
+// namespace of its own, where it has the right. Where that is not allowed
+// either, it concludes from the kernel's tables which segments there must have
+// been, and marks each of them.
+package trace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"socketlab/lab/diagram"
+	"socketlab/lab/subject"
+)
+
+// Options say what to record.
+type Options struct {
+	Scene   string        // its name, one of Scenes
+	Server  subject.Spec  // what serves; it must give the scene's Service and Backlog
+	Rung    diagram.Rung  // how to see the segments; "": as well as possible here
+	Calls   string        // how to see the server's calls, a name of sources; "": not at all
+	Timeout time.Duration // how long the scene may take; 0: 10 s
+}
+
+// A Recording is what was seen.
+type Recording struct {
+	Trace   diagram.Trace
+	Packets []Packet // one for each segment in Trace, in the same order; none if they are inferred
+}
+
+// Record plays a scene against a server and records what happens. A scene that
+// does not come to its end in time, because the server does not do its part, is
+// recorded up to there; Trace.Missing says so. If ctx ends, nothing is left
+// running, and its error is returned.
+func Record(ctx context.Context, o Options) (Recording, error) {
+	if _, found := Find(o.Scene); !found {
+		return Recording{}, fmt.Errorf("no scene %q", o.Scene)
+	}
+	var climb string
+	if o.Rung == "" {
+		best := Best(ctx)
+		o.Rung, climb = best.Rung, best.Climb
+	}
+	if o.Rung == diagram.Namespace {
+		return inNamespace(ctx, request{o})
+	}
+	r, err := record(ctx, o, o.Rung)
+	var taken *subject.PortError
+	for try := 0; try < 3 && o.Server.Port == 0 && errors.As(err, &taken); try++ {
+		r, err = record(ctx, o, o.Rung) // another lab was quicker: see record
+	}
+	if o.Rung == diagram.Inferred {
+		r.Trace.Missing = append(r.Trace.Missing, "the segments were not seen; "+climb)
+	}
+	return r, err
+}
+
+// record records in the network namespace that this process is in.
+func record(ctx context.Context, o Options, rung diagram.Rung) (Recording, error) {
+	scene, found := Find(o.Scene)
+	if !found {
+		return Recording{}, fmt.Errorf("no scene %q", o.Scene)
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 10 * time.Second
+	}
+	spec := o.Server
+	if spec.Port == 0 { // the capture's filter must know it before the server is
+		port, err := subject.FreePort()
+		if err != nil {
+			return Recording{}, err
+		}
+		port.Release()
+		spec.Port = port.Number
+	}
+	var source Source
+	if o.Calls != "" {
+		open, known := sources[o.Calls]
+		if !known {
+			return Recording{}, fmt.Errorf("calls cannot be seen by %q", o.Calls)
+		}
+		source = open()
+		defer source.Close()
+		if err := source.Prepare(&spec); err != nil {
+			return Recording{}, err
+		}
+	}
+	s, r := &stage{}, &recorder{}
+	if rung != diagram.Inferred {
+		var err error
+		if s.capture, err = openCapture(spec.Port); err != nil {
+			return Recording{}, err
+		}
+		defer s.capture.file.Close()
+	}
+	var err error
+	if s.diagnosis, err = openDiagnosis(); err == nil {
+		defer s.diagnosis.close()
+	} else {
+		r.misses("states are confirmed by /proc/net/tcp alone: %v", err)
+	}
+	offset := clockOffset()
+	r.begin = time.Now()
+	if s.server, err = subject.Start(ctx, spec); err != nil {
+		return Recording{}, err
+	}
+	defer s.server.Stop()
+	if source != nil {
+		if err := source.Attach(s.server); err != nil {
+			return Recording{}, err
+		}
+	}
+	defer s.hangUp()
+	if err := s.play(ctx, scene, o.Timeout); errors.Is(err, errStuck) {
+		r.misses("%v", err)
+	} else if err != nil {
+		return Recording{}, err
+	}
+	r.end = time.Now()
+	if s.busy {
+		r.misses("the server never came to rest, so steps may overlap: it uses CPU while nothing happens")
+	}
+	if moved := clockOffset() - offset; moved.Abs() > time.Millisecond {
+		r.misses("the clock was set meanwhile, by %v, so the order of events may be wrong; record again", moved)
+	}
+	return r.recording(s, scene, rung, source, o.Calls)
+}

@@ -1,0 +1,203 @@
+package trace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"socketlab/lab/diagram"
+	"socketlab/lab/subject"
+)
+
+// A stage is where a scene is played: the server, its clients, and all that
+// was seen of them.
+//
+// A scene is told in steps, and each of them ends when nothing happens any
+// more. So what one step causes is seen before the next one begins, and the
+// same scene gives the same diagram again.
+type stage struct {
+	ctx       context.Context
+	server    *subject.Subject
+	capture   *capture   // nil: the packets cannot be seen
+	diagnosis *diagnosis // nil: this kernel has none
+	clients   []*client
+
+	looks []look // one after each step
+	notes []Happening
+	busy  bool  // the server never came to rest
+	err   error // why the scene cannot go on
+}
+
+// A Happening is an event and when it happened, by the wall clock: the clock
+// of the packets' time stamps, and of strace's.
+type Happening struct {
+	At time.Time
+	diagram.Event
+}
+
+// client is one more client.
+func (s *stage) client() *client {
+	c := newClient(len(s.clients)+1, s.server.Addr())
+	s.clients = append(s.clients, c)
+	return c
+}
+
+// note says a word beside a client, or to all.
+func (s *stage) note(c *client, text string) {
+	note := diagram.Note{Text: text}
+	if c != nil {
+		note.Actor = c.id
+	}
+	s.notes = append(s.notes, Happening{time.Now(), diagram.Event{Note: &note}})
+}
+
+// errStuck is a step that does not end. What was seen up to there is shown.
+var errStuck = errors.New("the scene did not go on")
+
+// pause lets a moment pass before tables are looked at again: of most of what
+// happens in them the kernel tells nobody.
+func (s *stage) pause() bool { return s.wait(2 * time.Millisecond) }
+
+// wait lets some time pass. It is false when the scene's time is up.
+func (s *stage) wait(d time.Duration) bool {
+	if s.err != nil {
+		return false
+	}
+	select {
+	case <-time.After(d):
+		return true
+	case <-s.ctx.Done():
+		s.err = s.ctx.Err()
+		if errors.Is(s.err, context.DeadlineExceeded) {
+			s.err = errStuck
+		}
+		return false
+	}
+}
+
+// settle waits until nothing happens any more: two looks see the same, all
+// threads sleep, and everything sent is acknowledged. It does not wait for ever:
+// some servers never sleep, and some clients are never read.
+func (s *stage) settle() {
+	const patience = 500 * time.Millisecond // an ACK may be late by half a second: RFC 9293, section 3.8.6.3
+	last, start := "", time.Now()
+	for s.err == nil {
+		l, err := s.look()
+		if err != nil {
+			s.err = err
+			return
+		}
+		sees, waited := l.sees(), time.Since(start)
+		still := sees == last && (l.calm || waited > patience)
+		if still || waited > 4*patience {
+			s.busy = s.busy || !still || !l.calm
+			s.looks = append(s.looks, l)
+			return
+		}
+		last = sees
+		if !s.pause() {
+			return
+		}
+	}
+}
+
+// until waits for something that a look can see, and until it has settled.
+func (s *stage) until(what string, seen func(l look) bool) {
+	for {
+		l, err := s.look()
+		if err != nil {
+			s.err = err
+			return
+		}
+		if seen(l) {
+			s.settle()
+			return
+		}
+		if !s.pause() {
+			if s.err == errStuck {
+				s.err = fmt.Errorf("%w: waiting until %s", errStuck, what)
+			}
+			return
+		}
+	}
+}
+
+// done waits until the clients have made all their calls.
+func (s *stage) done(clients ...*client) {
+	s.until("the clients have made their calls", func(look) bool {
+		return !slices.ContainsFunc(clients, func(c *client) bool { return !c.idle() })
+	})
+}
+
+// hold stops the server and its children, as if they were busy elsewhere: the
+// kernel goes on alone.
+func (s *stage) hold() {
+	s.note(nil, "the server is held (SIGSTOP), as if busy elsewhere")
+	s.signal(syscall.SIGSTOP)
+	s.until("the server is stopped", func(l look) bool {
+		return !slices.ContainsFunc(l.family, func(p relative) bool { return !p.zombie && !stopped(p.pid) })
+	})
+}
+
+// release lets it go on.
+func (s *stage) release() {
+	s.note(nil, "the server goes on (SIGCONT)")
+	s.signal(syscall.SIGCONT)
+}
+
+func (s *stage) signal(sig syscall.Signal) {
+	if s.err == nil {
+		s.err = syscall.Kill(-s.server.Pid(), sig)
+	}
+}
+
+// types types a line at the server's keyboard.
+func (s *stage) types(line string) {
+	if s.err == nil {
+		s.note(nil, fmt.Sprintf("the operator types %q", line))
+		_, s.err = io.WriteString(s.server.Operator(), line)
+	}
+}
+
+// screen waits until the server's screen shows a text.
+func (s *stage) screen(text string) {
+	s.until(fmt.Sprintf("the server prints %q", text), func(look) bool {
+		return strings.Contains(string(s.server.Stdout()), text)
+	})
+}
+
+// play plays the scene, and returns why it did not come to its end. Calls that
+// have not returned then go on until hangUp.
+func (s *stage) play(ctx context.Context, scene Scene, timeout time.Duration) error {
+	var cancel context.CancelFunc
+	s.ctx, cancel = context.WithTimeout(ctx, timeout)
+	defer cancel()
+	s.settle()
+	scene.play(s)
+	s.settle()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if !errors.Is(s.err, errStuck) {
+		return s.err
+	}
+	why := s.err
+	for _, c := range s.clients {
+		if call := c.asleep(); call != "" {
+			why = fmt.Errorf("%w; %s sleeps in %s", why, c.id, call)
+		}
+	}
+	return fmt.Errorf("%w (after %v)", why, timeout)
+}
+
+// hangUp ends what the scene left open.
+func (s *stage) hangUp() {
+	for _, c := range s.clients {
+		c.hangUp()
+	}
+}
