@@ -35,6 +35,7 @@ type verifyCmd struct {
 	Rounds  int             `default:"5" placeholder:"N" help:"How many random schedules to play (${default}); 1000 for a long hunt."`
 	Replay  string          `type:"existingfile" placeholder:"FILE" help:"Play the schedule in FILE, as printed by a failure, instead of random ones."`
 	List    bool            `help:"List the checks, and what each of them demands."`
+	Broken  bool            `help:"Try the checks on servers with one known bug each, or on those named: who is caught by what?"`
 	Command []string        `arg:"" optional:"" help:"Any server: {port} in it is replaced. Without it, the port is appended; PORT is set too."`
 }
 
@@ -50,6 +51,8 @@ Examples:
   lab verify --model=blocking -- python3 server.py {port}    side by side
   lab verify --limit=1 -- ./one-at-a-time {port}
   lab verify --report=html=results.html -- ./server {port}
+  lab verify --broken                         which check catches which bug
+  lab verify --broken --check=close forgets-to-close
 
 Exit codes: 0 all passed; 1 a check failed; 2 it could not run; 80 wrong command
 line; 130 interrupted.`
@@ -62,6 +65,8 @@ func (cmd *verifyCmd) Validate() error {
 		return errors.New("--timeout is a time to wait, such as 5s; it must be positive")
 	case cmd.Limit < 0:
 		return errors.New("--limit is a number of clients; it cannot be negative")
+	case cmd.Broken && (len(cmd.Model.models) > 0 || len(cmd.Report) > 0):
+		return errors.New("--broken has servers of its own, and a table of its own: leave out --model and --report")
 	}
 	taken := map[string]bool{"-": cmd.JSON}
 	for _, to := range cmd.Report {
@@ -83,6 +88,9 @@ func (cmd *verifyCmd) Run(color colorFlag) error {
 	}
 	if cmd.List {
 		return listChecks(checks)
+	}
+	if cmd.Broken {
+		return cmd.tryChecks(checks)
 	}
 	servers, err := cmd.servers()
 	if err != nil {
@@ -143,7 +151,7 @@ func (cmd *verifyCmd) save(result report.Verify) error {
 func (cmd *verifyCmd) options() (verify.Options, error) {
 	o := verify.Options{
 		Wait:     cmd.Timeout,
-		Together: 2 * runtime.NumCPU(),
+		Together: 2 * runtime.GOMAXPROCS(0),
 		Seed:     cmd.Seed,
 		Rounds:   cmd.Rounds,
 	}

@@ -57,7 +57,7 @@ func (s Server) hold(ctx context.Context, lab string, o verify.Options) (Finding
 		if len(o.Checks) == 0 {
 			continue
 		}
-		result, err := verify.Verify(ctx, []verify.Server{s.subject(lab)}, o)
+		result, err := verify.Verify(ctx, []verify.Server{s.Subject(lab)}, o)
 		if err != nil {
 			return finding, err
 		}
@@ -116,7 +116,8 @@ func match(patterns []string, id string) bool {
 	})
 }
 
-func (s Server) subject(lab string) verify.Server {
+// Subject is the server to be held to checks, given where the lab's own program is.
+func (s Server) Subject(lab string) verify.Server {
 	return verify.Server{
 		Name:     s.Name,
 		Kind:     "command",

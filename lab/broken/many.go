@@ -19,9 +19,8 @@ var manyServers = []Server{
 			"close/reset", "close/early",
 			"many/two", "many/apart", "many/half-line", "many/slow-reader", "many/flood", "many/crowd",
 			"life/idle", "life/children", "life/stopped",
-			"random/schedules",
 		},
-		Perhaps: []string{"many/burst"},
+		Perhaps: []string{"many/burst", "random/schedules"},
 		Serve: func(lfd int) {
 			for {
 				cfd, err := sys.Accept(lfd, 0)
@@ -74,11 +73,11 @@ var manyServers = []Server{
 		Caught: []string{
 			"bytes/sizes",
 			"close/half", "close/early",
-			"many/apart", "many/slow-reader", "many/flood",
+			"many/apart", "many/slow-reader",
 			"life/memory", "life/stopped",
 			"random/schedules",
 		},
-		Perhaps: []string{"close/reset"},
+		Perhaps: []string{"close/reset", "many/flood"},
 		Serve: func(lfd int) {
 			smallBuffers(lfd)
 			l := newLoop(lfd)

@@ -2,40 +2,58 @@ package broken
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"path"
 	"strings"
-
-	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 )
 
 // Table writes a row for each server: its name, its bug, and what catches it.
-// A row is as wide as a terminal, 80 columns.
+// A row is as wide as a terminal, 80 columns. It is laid out by hand: the
+// library for it looks up the widths of all characters whenever a program
+// starts, and our process model starts this one once for each client.
 func Table(w io.Writer, findings []Finding) {
-	t := table.NewWriter()
-	t.SetOutputMirror(w)
-	t.SetStyle(table.StyleLight)
-	t.Style().Options = table.OptionsNoBordersAndSeparators
-	t.Style().Format.Header = text.FormatUpper
-	t.SuppressTrailingSpaces()
-	t.AppendHeader(table.Row{"broken server", "caught by"})
+	row(w, []string{"BROKEN SERVER"}, []string{"CAUGHT BY"})
 	for _, f := range findings {
 		title := f.Name
 		if f.Source != "" {
 			title += "  (" + f.Source + ")"
 		}
-		t.AppendRow(table.Row{wrap(title, f.Bug), wrap(append(f.caughtBy(), " ")...)})
+		row(w, []string{title, f.Bug}, f.caughtBy())
+		fmt.Fprintln(w)
 	}
-	t.Render()
 }
 
-// wrap breaks lines at half of 80 columns.
-func wrap(lines ...string) string {
-	for i, line := range lines {
-		lines[i] = text.WrapSoft(line, 38)
+// row writes two columns side by side, each as wide as half a terminal.
+func row(w io.Writer, left, right []string) {
+	const half = 38
+	left, right = wrap(left, half), wrap(right, half)
+	for i := range max(len(left), len(right)) {
+		var l, r string
+		if i < len(left) {
+			l = left[i]
+		}
+		if i < len(right) {
+			r = right[i]
+		}
+		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf(" %-*s  %s", half, l, r), " "))
 	}
-	return strings.Join(lines, "\n")
+}
+
+// wrap breaks lines between words.
+func wrap(lines []string, width int) (wrapped []string) {
+	for _, line := range lines {
+		for len(line) > width {
+			end := strings.LastIndexByte(line[:width+1], ' ')
+			if end <= 0 {
+				end = width // a word that is too long
+			}
+			wrapped = append(wrapped, line[:end])
+			line = strings.TrimPrefix(line[end:], " ")
+		}
+		wrapped = append(wrapped, line)
+	}
+	return wrapped
 }
 
 // caughtBy is a line for each group of checks: "close  fin half". What is a

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -63,6 +64,24 @@ func (s *Subject) Tree() (Tree, error) {
 		}
 	}
 	return t, nil
+}
+
+// Starved is how long the threads of the server and its descendants, as far as
+// they are alive, were ready to run and waited for a CPU: the second number in
+// /proc/PID/task/TID/schedstat, Documentation/scheduler/sched-stats.rst. It is
+// 0 where the kernel does not count that.
+func (s *Subject) Starved() (total time.Duration) {
+	members, _ := s.members()
+	for _, p := range members {
+		threads, _ := filepath.Glob("/proc/" + strconv.Itoa(p.pid) + "/task/*/schedstat")
+		for _, thread := range threads {
+			var ran, waited time.Duration
+			text, _ := os.ReadFile(thread)
+			fmt.Sscan(string(text), &ran, &waited)
+			total += waited
+		}
+	}
+	return total
 }
 
 // members finds the subject's processes, in one pass over the stat files of all

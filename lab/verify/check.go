@@ -23,6 +23,8 @@ type Check struct {
 	Cause   string       // the usual cause of a failure
 	Try     string       // how to see it by hand, with PORT for the port
 	Files   uint64       // descriptors that the server may have open; 0: as it is
+	Ends    bool         // the server is to end; otherwise it must be there when all is over
+	Long    bool         // it may take long
 	Run     func(*T)
 }
 

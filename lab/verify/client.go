@@ -2,9 +2,12 @@ package verify
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"socketlab/lab/report"
+	"socketlab/lab/subject"
 )
 
 // A Client is one connection to the server under observation. What is to be
@@ -35,19 +39,39 @@ type Client struct {
 // Dial connects one more client.
 func (t *T) Dial() *Client { return t.dial(nil) }
 
-// DialNarrow connects a client with a receive buffer as small as the kernel
-// allows, so that the server's sending soon comes to a halt: tcp(7).
+// DialNarrow connects a client whose receive buffer does not grow, so that the
+// server's sending soon comes to a halt: tcp(7), tcp_rmem. It is not tiny: into
+// 2 KiB not even a segment fits that the window allows. It is dropped, and what
+// follows crawls from timer to timer, 564 bytes in 0.2 s.
 func (t *T) DialNarrow() *Client {
 	return t.dial(func(_, _ string, conn syscall.RawConn) error {
 		return conn.Control(func(fd uintptr) {
-			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 1)
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 64<<10)
 		})
 	})
 }
 
+// Knock connects one more client, or returns nil if the kernel does not let it
+// in: it drops SYN while the queue of those who wait for accept is full,
+// listen(2). How many fit is the server's choice.
+func (t *T) Knock() *Client {
+	patience := 100*time.Millisecond + rand.N(200*time.Millisecond) // not all at once again
+	conn, err := t.connect(net.Dialer{Timeout: patience})
+	if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() {
+		return nil
+	}
+	return t.welcome(conn, err)
+}
+
 func (t *T) dial(control func(network, address string, c syscall.RawConn) error) *Client {
-	dialer := net.Dialer{Timeout: t.Wait, Control: control}
-	conn, err := dialer.DialContext(t.ctx, "tcp", t.Server.Addr().String())
+	return t.welcome(t.connect(net.Dialer{Timeout: t.Wait, Control: control}))
+}
+
+func (t *T) connect(dialer net.Dialer) (net.Conn, error) {
+	return dialer.DialContext(t.ctx, "tcp", t.Server.Addr().String())
+}
+
+func (t *T) welcome(conn net.Conn, err error) *Client {
 	if err != nil {
 		t.Fail("to be able to connect", err.Error())
 	}
@@ -114,6 +138,20 @@ func (c *Client) SendSegments(parts ...[]byte) {
 	c.t.Tell("%s sent %s in %d segments", c.name, quantity(bytes.Join(parts, nil)), len(parts))
 }
 
+// SendApart sends each part when the server has read the one before, so that
+// no two of them come together.
+func (c *Client) SendApart(parts ...[]byte) {
+	for _, p := range parts {
+		c.enqueue(p)
+		c.Flush()
+		c.t.Until("the server to read what "+c.name+" sent", func() (string, bool) {
+			unread := c.atServer().Unread
+			return count(unread) + " unread", unread == 0
+		})
+	}
+	c.t.Tell("%s sent %s in %d parts, each when the one before was read", c.name, quantity(bytes.Join(parts, nil)), len(parts))
+}
+
 // HalfClose sends FIN after all that is still to be sent; reading goes on:
 // shutdown(2) with SHUT_WR.
 func (c *Client) HalfClose() {
@@ -142,11 +180,11 @@ func (c *Client) Flush() {
 	}
 }
 
-// Pour sends bytes and waits until the kernel takes no more of them, because
-// nobody reads: all of them, or until nothing has moved for a while. It returns
-// how many went.
+// Pour sends bytes and waits until the kernel takes no more of them: all of
+// them, or until nothing has moved for a while, and the server sleeps though
+// there is something to read. It returns how many went.
 func (c *Client) Pour(p []byte) int {
-	const still = 150 * time.Millisecond
+	const still, long = 150 * time.Millisecond, time.Second
 	for piece := range slices.Chunk(p, 64<<10) {
 		c.enqueue(piece)
 	}
@@ -161,12 +199,97 @@ func (c *Client) Pour(p []byte) int {
 		if sent != last {
 			last, since = sent, time.Now()
 		}
-		if left == 0 || time.Since(since) > still {
+		waited := time.Since(since)
+		if left == 0 || waited > long || waited > still && c.t.asleep() && c.atServer().Unread > 0 {
 			c.t.Tell("%s sent %s of %s without reading", c.name, thousands(sent), count(len(p)))
 			return sent
 		}
 		c.t.pause(5 * time.Millisecond)
 	}
+}
+
+// Overfill sends without reading until the server itself keeps answers that its
+// kernel does not take any more, or has no wish to read, or most bytes have
+// gone. It returns what it sent.
+func (c *Client) Overfill(most int) []byte {
+	p := random(most)
+	const first, step = mib, 64 << 10
+	sent := 0
+	for sent < most && !c.keeps(sent) {
+		next := step
+		if sent == 0 {
+			next = first
+		}
+		c.enqueue(p[sent : sent+next])
+		sent += next
+		if !c.Heard(200 * time.Millisecond) {
+			break
+		}
+	}
+	c.t.Tell("%s sent %s without reading", c.name, count(sent))
+	return p[:sent]
+}
+
+// keeps reports whether some of what the server has read is neither in its
+// kernel nor in ours, also when it has slept over it for a while.
+func (c *Client) keeps(sent int) bool {
+	asleep := 0
+	for deadline := time.Now().Add(200 * time.Millisecond); asleep < 3 && time.Now().Before(deadline); {
+		if sent-c.atServer().Unsent-c.ours(unix.SIOCINQ) <= 0 {
+			return false
+		}
+		if c.t.asleep() {
+			asleep++
+		} else {
+			asleep = 0
+		}
+		c.t.pause(5 * time.Millisecond)
+	}
+	return true
+}
+
+// Heard waits for a while, until the server has read all that was sent. It may
+// not want to.
+func (c *Client) Heard(patience time.Duration) bool {
+	deadline := time.Now().Add(patience)
+	for c.queued() || c.ours(unix.SIOCOUTQ)+c.atServer().Unread > 0 {
+		if time.Now().After(deadline) {
+			return false
+		}
+		c.t.pause(time.Millisecond)
+	}
+	return true
+}
+
+// queued reports whether something is still to be sent, FIN perhaps.
+func (c *Client) queued() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.queue) > 0
+}
+
+// atServer is the server's end of the connection; zero if it has closed.
+func (c *Client) atServer() subject.Socket {
+	us := uint16(c.conn.LocalAddr().(*net.TCPAddr).Port)
+	for _, s := range c.t.sockets() {
+		if s.Remote.Port() == us && s.State != subject.TimeWait {
+			return s
+		}
+	}
+	return subject.Socket{}
+}
+
+// ours is how much our own kernel has: not yet sent and acknowledged, SIOCOUTQ,
+// or not yet read, SIOCINQ: tcp(7). FIN counts as one.
+func (c *Client) ours(request uint) (n int) {
+	raw, err := c.conn.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), request) })
+	}
+	if err != nil {
+		c.t.Cannot("ask the kernel what it has", err)
+	}
+	return n
 }
 
 // Close leaves: FIN, or RST if there is something unread.
@@ -223,6 +346,15 @@ func (c *Client) Echo(p []byte) {
 	c.Expect(p)
 }
 
+// EchoBytes sends bytes one by one, each when the one before has come back.
+func (c *Client) EchoBytes(p []byte) {
+	for b := range slices.Chunk(p, 1) {
+		c.enqueue(b)
+		c.expectQuietly(b)
+	}
+	c.t.Tell("%s sent %s byte by byte, and received each at once", c.name, quantity(p))
+}
+
 // ExpectFIN receives the end of the conversation, and nothing before it.
 func (c *Client) ExpectFIN() {
 	c.conn.SetReadDeadline(time.Now().Add(c.t.Wait))
@@ -269,6 +401,17 @@ func (c *Client) Arrives(patience time.Duration) bool {
 		_, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK)
 		return err != unix.EAGAIN
 	}) == nil
+}
+
+// letIn reports whether the connection is there at the server's end too. It may
+// not be, though at ours it is: the last segment of the opening is dropped like
+// SYN while the queue is full.
+func (c *Client) letIn() bool {
+	addr := c.conn.LocalAddr().(*net.TCPAddr).AddrPort()
+	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+	return slices.ContainsFunc(c.t.sockets(), func(s subject.Socket) bool {
+		return s.Remote == addr && s.State != subject.SynReceived
+	})
 }
 
 // differ ends the check at the first byte that is not as it should be.
@@ -334,7 +477,8 @@ func (c *Client) expectWholeLines(fill string) {
 }
 
 // Flood sends without a pause, and reads and compares what comes back, until it
-// is stopped. Stopping waits until everything has come back.
+// is stopped. It returns when the first MiB has come back; stopping waits for
+// everything.
 func (c *Client) Flood() (stop func()) {
 	const period = 251 // no divisor of any buffer size
 	pattern := make([]byte, 64<<10+period)
@@ -362,9 +506,11 @@ func (c *Client) Flood() (stop func()) {
 			}
 		}
 	}()
+	flowing := make(chan struct{})
 	received := make(chan any, 1)
 	go func() {
 		defer func() { received <- recover() }()
+		flows := sync.OnceFunc(func() { close(flowing) })
 		buf := make([]byte, 64<<10)
 		for total := 0; ; {
 			c.conn.SetReadDeadline(time.Now().Add(c.t.Wait))
@@ -373,6 +519,9 @@ func (c *Client) Flood() (stop func()) {
 				c.differ(want, 0, buf[:n])
 			}
 			total += n
+			if total > mib {
+				flows()
+			}
 			if err == io.EOF {
 				if all := <-sent; total != all {
 					c.fail(count(all)+", then FIN", count(total)+", then FIN")
@@ -385,6 +534,14 @@ func (c *Client) Flood() (stop func()) {
 			}
 		}
 	}()
+	select {
+	case <-flowing:
+	case end := <-received:
+		if end == nil {
+			c.fail("an answer to all it sends", "FIN")
+		}
+		panic(end)
+	}
 	return func() {
 		close(enough)
 		if end := <-received; end != nil {
@@ -393,15 +550,19 @@ func (c *Client) Flood() (stop func()) {
 	}
 }
 
-// visit is a client that comes, says a word and leaves, and is not worth a line
-// in the story.
-func (t *T) visit() {
+// visit is a client that comes, says a word and leaves, with FIN or with RST,
+// and is not worth a line in the story.
+func (t *T) visit(fin bool) {
 	word := []byte("hello and goodbye\n")
-	conn, err := net.DialTimeout("tcp", t.Server.Addr().String(), t.Wait)
+	dialer := net.Dialer{Timeout: t.Wait}
+	conn, err := dialer.DialContext(t.ctx, "tcp", t.Server.Addr().String())
 	if err != nil {
 		t.Fail("to be able to connect", err.Error())
 	}
 	defer conn.Close()
+	if !fin {
+		conn.(*net.TCPConn).SetLinger(0)
+	}
 	conn.SetDeadline(time.Now().Add(t.Wait))
 	conn.Write(word)
 	answer := make([]byte, len(word))

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,7 +17,7 @@ var closeChecks = []Check{
 		ID: "close/fin", Level: report.Must, Service: "echo",
 		Says:  "closes its side after the client's FIN: no CLOSE_WAIT stays",
 		Cause: "a read of 0 bytes is not taken for the end, or the descriptor of a client that left is never closed",
-		Try:   `nc -N 127.0.0.1 PORT </dev/null; ss -tan 'sport = :PORT'`,
+		Try:   `timeout 2 nc -N 127.0.0.1 PORT </dev/null; ss -tan 'sport = :PORT'`,
 		Run: func(t *T) {
 			for range 3 {
 				c := t.Dial()
@@ -36,21 +37,28 @@ var closeChecks = []Check{
 		ID: "close/half", Level: report.Must, Service: "echo",
 		Says:  "after the client's FIN sends all it owes, then FIN, not RST",
 		Cause: "the socket is closed as soon as read returns 0, while answers are still unsent",
-		Try:   `head -c 1M /dev/urandom | nc -N 127.0.0.1 PORT | wc -c`,
+		Try:   `head -c 16M /dev/zero | nc -I 4096 -N 127.0.0.1 PORT | (sleep 2; wc -c)`,
 		Run: func(t *T) {
-			c := t.Dial()
+			prompt := t.Dial()
 			owed := random(mib)
-			c.Send(owed)
-			c.HalfClose()
-			c.Expect(owed)
-			c.ExpectFIN()
+			prompt.Send(owed)
+			prompt.HalfClose()
+			prompt.Expect(owed)
+			prompt.ExpectFIN()
+
+			late := t.DialNarrow() // the server is to read the end while it keeps answers
+			owed = late.Overfill(12 * mib)
+			late.HalfClose()
+			late.Heard(500 * time.Millisecond)
+			late.Expect(owed)
+			late.ExpectFIN()
 		},
 	},
 	{
 		ID: "close/reset", Level: report.Must, Service: "echo",
 		Says:  "survives a reset while idle, in mid-message and before accept; others do not notice",
 		Cause: "an error on one client's socket (ECONNRESET, or EPIPE and SIGPIPE when writing) ends the server, or all clients",
-		Try:   `python3 -c 'import socket,struct; s=socket.create_connection(("127.0.0.1",PORT)); s.setsockopt(1,13,struct.pack("ii",1,0)); s.close()'`,
+		Try:   `kill -STOP PID; python3 -c 'import socket as s, struct; c = s.create_connection(("127.0.0.1", PORT)); c.setsockopt(s.SOL_SOCKET, s.SO_LINGER, struct.pack("ii", 1, 0))'; kill -CONT PID; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
 			other := t.bystander()
 
@@ -65,21 +73,24 @@ var closeChecks = []Check{
 			speaking.Reset()
 			other()
 
-			t.Server.Signal(unix.SIGSTOP)
+			t.freeze()
 			t.Tell("the server was stopped (SIGSTOP), so that it cannot accept")
 			for range 5 {
-				t.Dial().Reset()
+				if c := t.Knock(); c != nil { // or its queue is full, and small
+					c.Reset()
+				}
 			}
-			t.Server.Signal(unix.SIGCONT)
+			t.signalAll(unix.SIGCONT)
 			t.Tell("the server goes on (SIGCONT)")
 			other()
+			t.Dial().Echo([]byte("I come after those\n"))
 		},
 	},
 	{
 		ID: "close/early", Level: report.Must, Service: "echo",
 		Says:  "survives a client that leaves while an answer to it is being written",
 		Cause: "writing to a connection that is gone raises SIGPIPE, which ends a process that does not ignore it; the error EPIPE is not expected",
-		Try:   `head -c 64M /dev/zero | timeout 0.2 nc 127.0.0.1 PORT | head -c 1`,
+		Try:   `kill -STOP PID; head -c 60k /dev/zero >/dev/tcp/127.0.0.1/PORT; kill -CONT PID; sleep 1; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
 			other := t.bystander()
 			for range 3 {
@@ -88,6 +99,16 @@ var closeChecks = []Check{
 				c.Send(p)
 				c.Expect(p[:1000])
 				c.Close() // with an answer unread, so this is a reset
+				other()
+			}
+			for range 3 {
+				t.freeze()
+				c := t.Dial()
+				c.Send(random(60_000))
+				c.Flush()
+				c.Close() // with nothing unread: the first answer is reset, the next one raises SIGPIPE
+				t.signalAll(unix.SIGCONT)
+				t.Tell("the server goes on (SIGCONT), and answers somebody who has left")
 				other()
 			}
 		},
@@ -113,15 +134,19 @@ func (t *T) bystander() (other func()) {
 
 // count is the number of the server's connections in a state.
 func (t *T) count(state subject.State) int {
-	sockets, err := t.Server.Sockets()
-	if err != nil {
-		t.Cannot("read the kernel's table of sockets", err)
-	}
 	n := 0
-	for _, s := range sockets {
+	for _, s := range t.sockets() {
 		if s.State == state {
 			n++
 		}
 	}
 	return n
+}
+
+func (t *T) sockets() []subject.Socket {
+	sockets, err := t.Server.Sockets()
+	if err != nil {
+		t.Cannot("read the kernel's table of sockets", err)
+	}
+	return sockets
 }

@@ -2,6 +2,8 @@ package verify
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"time"
 
 	"socketlab/lab/report"
 	"socketlab/lab/subject"
@@ -12,7 +14,7 @@ var manyChecks = []Check{
 		ID: "many/two", Level: report.Must, Service: "echo",
 		Says:  "serves the second client while the first is silent, or by design keeps it waiting and loses nothing",
 		Cause: "the server reads from the first client and sleeps there; if that is meant, declare it with --limit=1",
-		Try:   `(sleep 9 | nc 127.0.0.1 PORT) & printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
+		Try:   `timeout 9 nc -d 127.0.0.1 PORT & sleep 1; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
 			first := t.Dial()
 			first.Echo([]byte("I am first\n"))
@@ -42,7 +44,7 @@ var manyChecks = []Check{
 		ID: "many/apart", Level: report.Must, Service: "echo",
 		Says:  "never mixes clients: 64 at once, each with a stream of its own",
 		Cause: "a buffer or a variable is shared between clients",
-		Try:   `for i in $(seq 64); do (yes $i | head -c 100k | nc -N 127.0.0.1 PORT | sort -u) & done; wait`,
+		Try:   `for i in $(seq 64); do yes $i | head -n 30000 | timeout 9 nc -N 127.0.0.1 PORT | sort -u & done | sort -n | wc -l`,
 		Run: func(t *T) {
 			var clients []*Client // come one by one: this is not about bursts
 			for i := range t.Most(64) {
@@ -64,7 +66,7 @@ var manyChecks = []Check{
 		ID: "many/half-line", Level: report.Must, Service: "echo",
 		Says:  "is not stalled by a client that sent half a line",
 		Cause: "after select or poll the server reads until the newline comes, and waits there for one client",
-		Try:   `(printf 'half a li'; sleep 9) | nc 127.0.0.1 PORT & printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
+		Try:   `(printf 'half a li'; sleep 4) | nc -N 127.0.0.1 PORT >/dev/null & sleep 1; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
 			half := t.Dial()
 			half.SendString("half a li")
@@ -83,7 +85,7 @@ var manyChecks = []Check{
 		ID: "many/slow-reader", Level: report.Must, Service: "echo",
 		Says:  "is not stalled by a client that does not read",
 		Cause: "writing to a client whose buffers are full waits, and everybody waits with it: write without waiting, and keep what is left",
-		Try:   `head -c 64M /dev/zero | nc 127.0.0.1 PORT | sleep 9 & printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
+		Try:   `head -c 64M /dev/zero | nc 127.0.0.1 PORT | sleep 4 & sleep 1; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
 			slow := t.DialNarrow()
 			p := random(12 * mib)
@@ -104,7 +106,7 @@ var manyChecks = []Check{
 		ID: "many/flood", Level: report.Must, Service: "echo",
 		Says:  "is not stalled by a client that never pauses",
 		Cause: "the server reads from one client until nothing is left, and something always is: read once, then look at the others",
-		Try:   `nc 127.0.0.1 PORT </dev/zero >/dev/null & printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
+		Try:   `(exec 3<>/dev/tcp/127.0.0.1/PORT; timeout 4 cat <&3 >/dev/null & timeout 4 cat /dev/zero >&3) & sleep 1; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
 			flood := t.Dial()
 			stop := flood.Flood()
@@ -112,6 +114,7 @@ var manyChecks = []Check{
 				other := t.bystander()
 				for range 20 {
 					other()
+					t.pause(10 * time.Millisecond) // not all in a moment when there is room
 				}
 			}
 			stop()
@@ -122,16 +125,14 @@ var manyChecks = []Check{
 		ID: "many/burst", Level: report.Must, Service: "echo",
 		Says:  "serves 200 clients that connect at the same moment",
 		Cause: "a connection is lost between two that come together: accept again while there are more; or the backlog of listen is tiny",
-		Try:   `for i in $(seq 200); do (echo $i | nc -N 127.0.0.1 PORT) & done | sort -n | uniq | wc -l`,
+		Try:   `for i in $(seq 200); do (echo $i | timeout 9 nc -N 127.0.0.1 PORT) & done | sort -n | uniq | wc -l`,
 		Run: func(t *T) {
-			t.Wait *= 4 // with a small backlog, SYN is sent again after 1, 3 and 7 s
-			n := 200
-			if t.Limit == 1 {
-				n = 20 // who does not fit into its queue is sent away by the kernel
-			}
-			t.Each(n, func(i int) {
-				c := t.Dial()
-				c.Echo(fmt.Appendf(nil, "burst %d\n", i))
+			t.Wait *= 4 // they all wait for each other
+			enough := time.Now().Add(t.Wait)
+			t.Each(200, func(i int) {
+				word := fmt.Appendf(nil, "burst %d\n", i)
+				c := t.insist(word, enough)
+				c.Expect(word)
 				c.HalfClose()
 				c.ExpectFIN()
 				c.Close()
@@ -139,40 +140,55 @@ var manyChecks = []Check{
 		},
 	},
 	{
-		ID: "many/crowd", Level: report.Should, Service: "echo",
+		ID: "many/crowd", Level: report.Should, Service: "echo", Long: true,
 		Says:  "serves 1,000 clients at once, or as many as it is made for; the others wait and lose nothing",
 		Cause: "a limit of descriptors (ulimit -n), of FD_SETSIZE, of threads; or the server drops whom it cannot serve",
-		Try:   `for i in $(seq 1000); do (sleep 20 | nc 127.0.0.1 PORT) & done; printf 'hello\n' | nc -N 127.0.0.1 PORT`,
+		Try:   `(for i in $(seq 1000); do exec {fd}<>/dev/tcp/127.0.0.1/PORT && echo hello >&$fd && read -t 5 <&$fd && n=$i || break; done; echo $n)`,
 		Run: func(t *T) {
 			served, waiting := 1000, 0
 			if t.Limit > 0 {
 				served, waiting = min(served, t.Limit), 20
 			}
-			var clients []*Client
-			for i := range served + waiting {
-				c := t.Dial()
-				c.SendString(fmt.Sprintf("crowd %d\n", i))
-				if i < served {
-					c.ExpectString(fmt.Sprintf("crowd %d\n", i))
+			word := func(i int) []byte { return fmt.Appendf(nil, "crowd %d\n", i) }
+			clients := make([]*Client, served)
+			each := func(do func(i int)) { // several at a time, to be done sooner
+				t.Each(8, func(first int) {
+					for i := first; i < served; i += 8 {
+						do(i)
+					}
+				})
+			}
+			each(func(i int) {
+				clients[i] = t.insist(word(i), time.Now().Add(t.Wait))
+				clients[i].Expect(word(i))
+			})
+			t.Tell("%d are served at once", served)
+			for i := range waiting {
+				c := t.Knock()
+				if c == nil {
+					t.Tell("%d more wait, and then its queue is full", i)
+					break
 				}
+				c.Send(word(served + i))
 				clients = append(clients, c)
 			}
-			t.Tell("%d are served at once", served)
-			for i, c := range clients {
-				if i >= served {
-					c.ExpectString(fmt.Sprintf("crowd %d\n", i))
-				}
+			each(func(i int) {
+				clients[i].Echo([]byte("still here\n"))
+				clients[i].Reset() // without TIME_WAIT: the kernel's table is long enough
+			})
+			for i, c := range clients[served:] {
+				c.Expect(word(served + i))
 				c.Echo([]byte("still here\n"))
-				c.Close()
+				c.Reset()
 			}
 			t.Dial().Echo([]byte("the next one\n"))
 		},
 	},
 	{
-		ID: "many/churn", Level: report.Must, Service: "echo",
+		ID: "many/churn", Level: report.Must, Service: "echo", Long: true,
 		Says:  "after 2,000 connections has as many descriptors, threads and children as before",
-		Cause: "something is not given back when a client leaves: the descriptor is not closed, the thread not ended or detached, the child not waited for",
-		Try:   `ls /proc/$(pgrep -o myserver)/fd | wc -l, before and after`,
+		Cause: "something is not given back when a client leaves: the descriptor is not closed, the thread does not end, the child is not waited for",
+		Try:   `ls /proc/PID/fd /proc/PID/task | wc -l; (for i in $(seq 100); do echo hello | timeout 2 nc -N 127.0.0.1 PORT >/dev/null & done; wait); sleep 1; ls /proc/PID/fd /proc/PID/task | wc -l`,
 		Run: func(t *T) {
 			const (
 				connections = 2000
@@ -182,8 +198,8 @@ var manyChecks = []Check{
 			)
 			visit := func(n int) {
 				t.Each(together, func(int) {
-					for range n / together {
-						t.visit()
+					for i := range n / together {
+						t.visit(i%8 == 0)
 					}
 				})
 			}
@@ -221,4 +237,23 @@ func (t *T) oneAtATime(first, second *Client) {
 // figures are what can leak.
 func figures(tree subject.Tree) string {
 	return fmt.Sprintf("%d descriptors, %d threads, %d processes", tree.Files, tree.Threads, len(tree.Processes))
+}
+
+// insist sends a word as one who wants to be served. If the kernel does not let
+// the client in, because the queue for accept is full, it leaves and comes
+// again: when SYN is sent again, after 1, 3 and 7 s, is not the server's doing.
+func (t *T) insist(word []byte, until time.Time) *Client {
+	for time.Now().Before(until) {
+		c := t.Knock()
+		if c == nil {
+			continue
+		}
+		c.Send(word)
+		if c.Arrives(100*time.Millisecond+rand.N(200*time.Millisecond)) || c.letIn() {
+			return c
+		}
+		c.Reset()
+	}
+	t.Fail("to be let in", fmt.Sprintf("the queue of those it has not accepted is full, for %v", t.Wait))
+	return nil
 }

@@ -1,10 +1,12 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -23,7 +25,8 @@ type T struct {
 	Server *subject.Subject
 	Limit  int // clients that the server serves at once; 0: no limit
 
-	ctx context.Context // done when the user interrupts, or the check takes too long
+	ctx    context.Context // done when the user interrupts, or the check takes too long
+	cancel context.CancelCauseFunc
 
 	start time.Time
 
@@ -132,25 +135,49 @@ func (t *T) Tree() subject.Tree {
 	return tree
 }
 
-// ExpectQuiet waits until the server uses no CPU over a stretch of 200 ms.
+// ExpectQuiet waits until the server uses no CPU over a stretch of 200 ms, and
+// sleeps most of the time: on a busy machine one that spins gets little CPU,
+// but is always ready to take it.
 func (t *T) ExpectQuiet(when string) {
 	const stretch, most = 200 * time.Millisecond, 5 // percent of one core
 	t.Until("next to no CPU used "+when, func() (string, bool) {
 		before, start := t.Tree().CPU, time.Now()
-		t.pause(stretch)
+		looks, awake := 0, 0
+		for time.Since(start) < stretch {
+			t.pause(stretch / 20)
+			looks++
+			if !t.asleep() {
+				awake++
+			}
+		}
 		used := t.Tree().CPU - before
 		share := 100 * float64(used) / float64(time.Since(start))
-		return fmt.Sprintf("%.0f %% of a core", share), share < most
+		return fmt.Sprintf("%.0f %% of a core, awake %d times of %d", share, awake, looks), share < most && 2*awake < looks
 	})
 	t.Tell("the server is quiet %s", when)
+}
+
+// asleep reports whether all threads of the server's sleep now: none runs, or
+// waits for a core to run on.
+func (t *T) asleep() bool {
+	for _, p := range t.Tree().Processes {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.Pid))
+		for _, thread := range threads {
+			stat, _ := os.ReadFile(thread) // pid (name) state …: proc_pid_stat(5)
+			if state := bytes.LastIndex(stat, []byte(") ")) + 2; state < len(stat) && stat[state] == 'R' {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // run holds one server to one check.
 func run(ctx context.Context, s Server, c Check, o Options) report.Check {
 	result := report.Check{ID: c.ID, Level: c.Level, Says: c.Says, Status: report.Pass}
-	ctx, cancel := context.WithTimeout(ctx, o.patience(c))
-	defer cancel()
-	t := &T{Options: o, Limit: s.Limit, ctx: ctx, start: time.Now()}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	t := &T{Options: o, Limit: s.Limit, ctx: ctx, cancel: cancel, start: time.Now()}
 	end := t.play(s, c)
 	result.MS = time.Since(t.start).Milliseconds()
 	result.Note = t.note
@@ -186,19 +213,60 @@ func abridge(story []string, client string) []string {
 func (t *T) play(s Server, c Check) (end *verdict) {
 	spec := s.spec(c.Service)
 	spec.Files = c.Files
-	server, err := subject.Start(t.ctx, spec)
+	server, err := t.Options.start(t.ctx, spec)
 	if err != nil {
 		return &verdict{status: report.Error, expected: "the server to listen", actual: err.Error()}
 	}
 	t.Server = server
+	go t.limit(server, t.patience(c))
 	defer func() { t.Server.Stop() }() // it may be another one by then
 	defer t.hangUp()
 	defer context.AfterFunc(t.ctx, t.hangUp)() // no read is longer than the check
-	end = t.attempt(func() { c.Run(t) })
+	end = t.attempt(func() {
+		c.Run(t)
+		if !c.Ends {
+			t.afterwards(c)
+		}
+	})
 	if end != nil {
 		t.explain(end)
 	}
 	return end
+}
+
+var errLate = errors.New("the check took too long")
+
+// limit ends the check when its time is over. What the server's threads spent
+// ready to run, and got no CPU, does not count: it is not the server that is
+// slow then, but the machine.
+func (t *T) limit(server *subject.Subject, patience time.Duration) {
+	const most = 10 // times as long, and then it is over in any case
+	left, excused := patience, time.Duration(0)
+	for left > 0 {
+		select {
+		case <-time.After(left):
+		case <-t.ctx.Done():
+			return
+		}
+		left = min(server.Starved()-excused, most*patience-time.Since(t.start), patience)
+		excused += left
+		if left < patience/20 {
+			break
+		}
+	}
+	t.cancel(errLate)
+}
+
+// afterwards sees whether the server is still there and serves, when all who
+// were here have left.
+func (t *T) afterwards(c Check) {
+	t.hangUp()
+	if c.Service == "echo" {
+		t.Dial().Echo([]byte("and after all that?\n"))
+	}
+	if _, over := t.Server.Ending(); over {
+		t.Fail("the server to be there when all is over", "it is not")
+	}
 }
 
 // attempt tells a story, and returns how it ended, nil if all went well.
@@ -219,11 +287,11 @@ func (t *T) attempt(story func()) (end *verdict) {
 // explain adds to an end what the story does not tell: that the server is not
 // there any more, or spins, or that it was we who ended it.
 func (t *T) explain(end *verdict) {
-	switch t.ctx.Err() {
+	switch context.Cause(t.ctx) {
 	case context.Canceled:
 		end.status, end.actual = report.Error, "interrupted"
 		return
-	case context.DeadlineExceeded:
+	case errLate:
 		took := time.Since(t.start).Round(time.Second)
 		end.actual += fmt.Sprintf("; the check was ended after %v", took)
 	}

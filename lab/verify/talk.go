@@ -79,12 +79,12 @@ var talkChecks = []Check{
 		ID: "talk/says", Level: report.Must, Service: "talk",
 		Says:  "shows what a client says on the operator's screen, line by line, with its number",
 		Cause: "output is buffered: standard output is a pipe here, so flush it after each line",
-		Try:   `printf 'hello\n' | nc -N 127.0.0.1 PORT`,
+		Try:   `sleep 5 | ./myserver PORT | cat & sleep 1; (printf 'hel'; sleep 0.1; printf 'lo\nand no newline') | timeout 2 nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
 			c := t.guests(1)[0]
 			t.Type("go on\n")
 			c.ExpectString("go on\n")
-			c.SendSegments([]byte("and a li"), []byte("ne in two par"), []byte("ts\n"))
+			c.SendApart([]byte("and a li"), []byte("ne in two par"), []byte("ts\n"))
 			t.ExpectScreen(fmt.Sprintf("client %d says: and a line in two parts\n", c.number))
 			t.Type("one more\n")
 			c.ExpectString("one more\n")
@@ -97,7 +97,7 @@ var talkChecks = []Check{
 		ID: "talk/operator-to-all", Level: report.Must, Service: "talk",
 		Says:  "gives each line of the operator's to every client exactly once, in order",
 		Cause: "the buffer is cleared or its length is changed inside the loop over the clients, so only the first one hears",
-		Try:   `nc 127.0.0.1 PORT in two terminals, then type at the server`,
+		Try:   `(sleep 2; printf 'one\n\nthree\n' | cat; sleep 2) | ./myserver PORT & sleep 1; for i in 1 2 3; do timeout 2 nc -d 127.0.0.1 PORT | sed "s/^/client $i hears: /" & done; sleep 3`,
 		Run: func(t *T) {
 			guests := t.guests(t.Most(3))
 			const lines = "to all of you\n\none empty line before this\nand the end\n"
@@ -115,7 +115,7 @@ var talkChecks = []Check{
 		ID: "talk/operator-to-one", Level: report.Must, Service: "talk",
 		Says:  `gives a line that begins with "@3 " to client 3 only`,
 		Cause: "the number is not looked at, or is taken for a position among those who are here now",
-		Try:   `nc 127.0.0.1 PORT in two terminals, then type "@2 hello" at the server`,
+		Try:   `(sleep 2; printf '@2 for you alone\nfor all\n'; sleep 2) | ./myserver PORT & sleep 1; for i in 1 2 3; do timeout 2 nc -d 127.0.0.1 PORT | sed "s/^/client $i hears: /" & sleep 0.1; done; sleep 3`,
 		Run: func(t *T) {
 			guests := t.guests(t.Most(3))
 			last := guests[len(guests)-1]
@@ -136,7 +136,7 @@ var talkChecks = []Check{
 		ID: "talk/exit", Level: report.Must, Service: "talk",
 		Says:  `ends a client's session at the line "exit", however it is split, and at no other`,
 		Cause: "one whole read is compared with \"exit\\n\": missed when it is split, comes with other lines, or ends in \\r\\n",
-		Try:   `printf 'ex'; sleep 1; printf 'it\r\n') | nc 127.0.0.1 PORT`,
+		Try:   `(printf 'ex'; sleep 1; printf 'it\r\n'; sleep 2) | nc -N 127.0.0.1 PORT & sleep 2; ss -tan 'sport = :PORT'`,
 		Run: func(t *T) {
 			for _, parts := range [][]string{
 				{"exit\n"},
@@ -144,7 +144,7 @@ var talkChecks = []Check{
 				{"e", "xi", "t", "\n"},
 				{"exit\r", "\n"},
 				{"not yet\nexit\n"},
-				{"exiting\nan exit\n exit\nexit \nexit\n"},
+				{"exiting\n exit\nexit \nan exit\nexit\n"},
 				{"exit\nand this is not said\n"},
 			} {
 				t.Tell("now with %q", parts)
@@ -153,8 +153,12 @@ var talkChecks = []Check{
 				for _, part := range parts {
 					segments = append(segments, []byte(part))
 				}
-				c.SendSegments(segments...)
+				c.SendApart(segments...)
 				c.ExpectFIN()
+			}
+			t.ExpectScreen(" says: an exit\n")
+			if bytes.Contains(t.Server.Stdout(), []byte("is not said")) {
+				t.Fail("nothing on the screen of what follows exit", "it is there")
 			}
 		},
 	},
@@ -162,7 +166,7 @@ var talkChecks = []Check{
 		ID: "talk/slow-reader", Level: report.Must, Service: "talk",
 		Says:  "is not stalled by a client that does not read what the operator says",
 		Cause: "a blocking write to one client holds up all",
-		Try:   `nc 127.0.0.1 PORT | sleep 99 in one terminal, nc 127.0.0.1 PORT in another; yes | head -c 9M into the server`,
+		Try:   `(sleep 3; yes $(seq 800) | head -n 2000; sleep 3) | ./myserver PORT >/dev/null & sleep 1; nc -d 127.0.0.1 PORT | sleep 6 & timeout 5 nc -d 127.0.0.1 PORT | wc -l`,
 		Run: func(t *T) {
 			if t.Limit == 1 {
 				t.Skip("one at a time")
@@ -171,9 +175,9 @@ var talkChecks = []Check{
 			slow.SendString("I do not read\n")
 			t.ExpectScreen(" says: I do not read\n")
 			reader := t.guests(1)[0]
-			const rounds = 1000
+			const rounds = 1300
 			fill := strings.Repeat("x", 3900)
-			for i := range rounds { // 3.9 MB, more than the kernel keeps for a client
+			for i := range rounds { // 5 MB, and the kernel keeps up to 4 MiB for a client: tcp(7), tcp_wmem
 				line := fmt.Sprintf("%d %s\n", i, fill)
 				t.typeQuietly(line)
 				reader.expectQuietly([]byte(line))
@@ -186,7 +190,7 @@ var talkChecks = []Check{
 		ID: "talk/operator-gone", Level: report.Must, Service: "talk",
 		Says:  "goes on without an operator when its standard input ends",
 		Cause: "the end of standard input is not noticed, so it is always ready and is read again and again; or it is taken for the end of the server",
-		Try:   `start the server with </dev/null`,
+		Try:   `sleep 1 | ./myserver PORT & sleep 2; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT; top -b -n 2 -d 2 -p $! | tail -n 1`,
 		Run: func(t *T) {
 			c := t.guests(1)[0]
 			t.Server.Operator().Close()

@@ -74,20 +74,25 @@ func Verify(ctx context.Context, servers []Server, o Options) (report.Verify, er
 			return result, err
 		}
 	}
-	var jobs []func()
+	var long, short []func() // begun in this order, so that at the end none is left alone
 	for _, s := range servers {
 		checks := slices.DeleteFunc(slices.Clone(o.Checks), func(c Check) bool {
 			return !slices.Contains(s.Services, c.Service)
 		})
 		verdicts := make([]report.Check, len(checks))
 		for i, c := range checks {
-			jobs = append(jobs, func() { verdicts[i] = run(ctx, s, c, o) })
+			job := func() { verdicts[i] = run(ctx, s, c, o) }
+			if c.Long {
+				long = append(long, job)
+			} else {
+				short = append(short, job)
+			}
 		}
 		result.Subjects = append(result.Subjects, report.Subject{
 			Name: s.Name, Kind: s.Kind, Command: s.Command("echo"), Limit: s.Limit, Checks: verdicts,
 		})
 	}
-	together(o.Together, jobs, o.Progress)
+	together(o.Together, append(long, short...), o.Progress)
 	for i := range result.Subjects {
 		result.Subjects[i].Count()
 	}
