@@ -45,8 +45,9 @@ client 3 alone. The end of your input does not end the server.
 With --step you walk through the page, its source beside you: the server stops
 before each system call, shows the line, the call, what each client and thread
 is doing and how many wait in the queue, and goes on when you say so:
-  Enter    this call          10  ten calls          w  up to the next sleep
-  r        run; Enter stops   q   quit, as Ctrl-C    > hello   the operator says it
+  Enter  this call      10  ten calls      w        to the next sleep
+  r      run; Enter     q   quit, as       > hello  the operator says it
+         stops it           Ctrl-C does
 Steps and the operator's words share the keyboard; at the end of input it runs.
 
 Examples:

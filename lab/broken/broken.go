@@ -65,7 +65,9 @@ func (s Server) Run(port uint16) error {
 	if err != nil {
 		return err
 	}
-	time.Sleep(1) // The Go runtime opens an epoll for its first timer, and dies if there is no descriptor left.
+	// The Go runtime opens an epoll for its first timer, and dies if there is no
+	// descriptor left.
+	time.NewTimer(time.Hour).Stop()
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, unix.SIGTERM)
 	go func() {

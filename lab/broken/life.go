@@ -19,7 +19,7 @@ var lifeServers = []Server{
 		Caught: []string{"life/idle", "life/descriptors", "life/stdin"},
 		Serve: func(lfd int) {
 			go threads(echo)(lfd)
-			for {
+			for { //lint:ignore SA5002 that is the bug
 			}
 		},
 	},

@@ -82,6 +82,7 @@ var Rogues = []Server{
 		Serve: func(lfd int) {
 			for range 3 {
 				syscall.ForkExec("/proc/self/exe", childArgs(), &syscall.ProcAttr{
+					Env:   os.Environ(),
 					Files: []uintptr{0, 1, 2, uintptr(lfd)},
 					Sys:   &syscall.SysProcAttr{Setsid: true},
 				})

@@ -3,6 +3,7 @@ package trace
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"socketlab/lab/diagram"
+	"socketlab/lab/subject"
 	"socketlab/models/sys"
 )
 
@@ -184,7 +186,12 @@ func TestStrace(t *testing.T) {
 	if _, err := exec.LookPath("strace"); err != nil {
 		lacking(t, "strace is not installed; make setup installs what the tests need")
 	}
+	folder := t.TempDir()
+	t.Setenv("TMPDIR", folder)
 	r := recordCalls(t, "two-clients", "blocking", "strace")
+	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
 	var got []string
 	for _, e := range r.Trace.Events { // of whichever of Go's threads
 		if c := e.Call; c != nil && slices.Contains(serverActors(r.Trace), c.Actor) && !isFork(c.Name) {
@@ -198,6 +205,14 @@ func TestStrace(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("strace saw %q, want %q", got, want)
+	}
+}
+
+func TestStraceIsMissing(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	err := watchStrace().Prepare(&subject.Spec{Command: []string{"./server"}})
+	if err == nil || !strings.Contains(err.Error(), "apt-get install strace") {
+		t.Errorf("without strace: %v", err)
 	}
 }
 

@@ -215,7 +215,9 @@ func (t *T) play(s Server, c Check) (end *verdict) {
 	spec.Files = c.Files
 	server, err := t.Options.start(t.ctx, spec)
 	if err != nil {
-		return &verdict{status: report.Error, expected: "the server to listen", actual: err.Error()}
+		end = &verdict{status: report.Error, expected: "the server to listen", actual: err.Error()}
+		t.explain(end)
+		return end
 	}
 	t.Server = server
 	go t.limit(server, t.patience(c))

@@ -1,0 +1,210 @@
+package step
+
+import (
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+
+	"socketlab/models"
+	"socketlab/models/sys"
+)
+
+// columns is how wide the screen may be.
+const columns = 80
+
+// question shows where the server is, what it is about to do, and what everyone
+// is doing.
+func (s *Stepper) question(a *actor) {
+	if len(s.opening) > 0 {
+		s.list("   before the page: ", s.opening)
+		s.opening = nil
+	}
+	who := s.Model
+	if a.name != "server" {
+		who += ", " + a.name
+	}
+	s.say("")
+	s.say("%s", apart(" "+who+"  "+a.call.Page, s.queue()))
+	s.say("%s", cut("   | "+source(a.call)))
+	s.say("%s", cut(" > "+asked(a.call)))
+	s.list("   ", s.guests())
+	s.list("   ", s.others(a))
+	s.say("   %s", s.keys())
+}
+
+func (s *Stepper) keys() string {
+	if s.operator >= 0 {
+		return "next: Enter  10 calls: 10  to the next sleep: w  run: r  quit: q  say: >hello"
+	}
+	return "next: Enter   10 calls: 10   to the next sleep: w   run: r   quit: q"
+}
+
+// returns shows what has become of a call.
+func (s *Stepper) returns(a *actor, slept bool) {
+	switch {
+	case !onPage(a.call):
+		s.opening = append(s.opening, asked(a.call)+" = "+s.answer(a.call))
+	case s.mode == runOn || s.mode == forgotten:
+	case slept:
+		after := time.Since(a.since).Round(time.Millisecond)
+		s.say("%s", cut(fmt.Sprintf("   %swoke after %v: %s = %s", who(a), after, asked(a.call), s.answer(a.call))))
+	case a.shown:
+		s.say("%s", cut(" = "+s.answer(a.call)))
+	default:
+		s.say("%s", cut("   "+where(a)+asked(a.call)+" = "+s.answer(a.call)))
+	}
+	a.shown = false
+}
+
+// fallsAsleep shows that a call has to wait.
+func (s *Stepper) fallsAsleep(a *actor) {
+	text := " = asleep"
+	if !a.shown {
+		text = "   " + where(a) + asked(a.call) + " asleep"
+	}
+	a.shown = false
+	s.say("%s", cut(text+until(a.call)))
+}
+
+// until says what a sleeping call waits for.
+func until(c sys.Call) string {
+	switch c.Name {
+	case "accept":
+		return ", until a client comes"
+	case "read":
+		return ", until there is something to read"
+	case "write":
+		return ", until there is room to write"
+	}
+	return ", until one of them is ready"
+}
+
+func who(a *actor) string {
+	if a.name == "server" {
+		return ""
+	}
+	return a.name + " "
+}
+
+func where(a *actor) string {
+	return who(a) + a.call.Page[strings.LastIndexByte(a.call.Page, '/')+1:] + "  "
+}
+
+func asked(c sys.Call) string {
+	return c.Name + "(" + c.Asked() + ")"
+}
+
+// answer is what a call returned, and what that means.
+func (s *Stepper) answer(c sys.Call) string {
+	text := strconv.Itoa(c.N)
+	switch {
+	case c.Errno != 0:
+		return unix.ErrnoName(c.Errno) + ", " + c.Errno.Error()
+	case c.Name == "accept":
+		text += ", client " + strconv.Itoa(s.number(c.Client)) + " from " + c.Client.String()
+	case c.Name == "read" && c.N == 0:
+		text += ", the end: " + s.owner(c.Pid, c.FD) + " sends no more"
+	case c.Name == "read":
+		text += ", " + c.Got
+	case c.Name == "fork":
+		text = "pid " + text
+	case c.Name == "waitpid" && c.N == 0:
+		text += ", no other child has ended"
+	case c.Name == "waitpid":
+		text = "pid " + text + ", " + c.Got
+	case c.Name == "select" || c.Name == "poll":
+		text += ", " + c.Got + s.owners(c)
+	}
+	return text
+}
+
+// owners says who is at the descriptors that a select or poll found ready.
+func (s *Stepper) owners(c sys.Call) string {
+	var names []string
+	for fd := range strings.FieldsSeq(strings.Trim(c.Got, "{}")) {
+		n, _ := strconv.Atoi(strings.TrimRight(fd, "rw"))
+		names = append(names, s.owner(c.Pid, n))
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(names, ", ")
+}
+
+// others is what those do whom the question is not about.
+func (s *Stepper) others(but *actor) (all []string) {
+	for _, a := range s.actors {
+		if a == but {
+			continue
+		}
+		switch a.doing {
+		case held:
+			all = append(all, a.name+" is about to "+asked(a.call))
+		case calling:
+			all = append(all, a.name+" is in "+asked(a.call))
+		case asleep:
+			all = append(all, a.name+" sleeps in "+asked(a.call))
+		}
+	}
+	return all
+}
+
+// source is the line of the page that makes a call, "" if it is not known.
+func source(c sys.Call) string {
+	file, line, _ := strings.Cut(strings.TrimPrefix(c.Page, "models/"), ":")
+	text, err := fs.ReadFile(models.Source, file)
+	n, err2 := strconv.Atoi(line)
+	lines := strings.Split(string(text), "\n")
+	if err != nil || err2 != nil || n < 1 || n > len(lines) {
+		return ""
+	}
+	found := strings.ReplaceAll(strings.TrimSpace(lines[n-1]), "\t", " ")
+	if c.Name == "close" && !strings.Contains(found, "Close") {
+		found += "   (a deferred call)"
+	}
+	return found
+}
+
+// list shows items on as many lines as it takes.
+func (s *Stepper) list(head string, items []string) {
+	line := head
+	for i, item := range items {
+		switch {
+		case i == 0:
+			line += item
+		case utf8.RuneCountInString(line+" · "+item) <= columns:
+			line += " · " + item
+		default:
+			s.say("%s", cut(line))
+			line = "   " + item
+		}
+	}
+	if len(items) > 0 {
+		s.say("%s", cut(line))
+	}
+}
+
+// apart puts one text at the left and another at the right.
+func apart(left, right string) string {
+	space := columns - utf8.RuneCountInString(left+right)
+	return cut(left + strings.Repeat(" ", max(2, space)) + right)
+}
+
+// cut makes a line fit.
+func cut(line string) string {
+	if utf8.RuneCountInString(line) <= columns {
+		return line
+	}
+	return string([]rune(line)[:columns-1]) + "…"
+}
+
+// clean makes harmless what a person typed.
+func clean(text string) string {
+	quoted := strconv.QuoteToASCII(text)
+	return quoted[1 : len(quoted)-1]
+}

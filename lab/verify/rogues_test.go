@@ -1,0 +1,203 @@
+package verify_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"socketlab/lab/broken"
+	"socketlab/lab/report"
+	"socketlab/lab/verify"
+)
+
+// TestRogues has all checks meet servers that are hardly any: never does the
+// harness hang, nor pass what it did not see, nor leave anything behind.
+func TestRogues(t *testing.T) {
+	nothingLeaks(t)
+	start := time.Now()
+	findings, err := broken.Hold(t.Context(), lab, broken.Rogues, verify.Options{
+		Checks: verify.Checks, Wait: 500 * time.Millisecond, Start: 20 * time.Second, Together: 8, Rounds: 1, Seed: broken.Seed,
+		Progress: func(int, int) {},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range findings {
+		if f.Name == "chatters" {
+			continue // right, but for what it prints: see TestChatter
+		}
+		for _, surprise := range f.Surprises {
+			t.Errorf("%s %s", f.Name, surprise)
+		}
+	}
+	t.Logf("%d servers, %v", len(findings), time.Since(start))
+}
+
+// TestBoundedTime has each check end in its time, whatever the server does.
+func TestBoundedTime(t *testing.T) {
+	nothingLeaks(t)
+	for _, name := range []string{"never-answers", "drips", "floods"} {
+		const wait = 200 * time.Millisecond
+		for _, c := range hold(t, named(t, name), verify.Options{
+			Checks: verify.Select([]string{"bytes/sizes", "close/half", "many/flood", "random"}),
+			Wait:   wait, Start: 20 * time.Second, Rounds: 1,
+		}) {
+			const most = 12*wait + wait + 20*time.Second // all its events, one round, and its start on a busy machine
+			if took := time.Duration(c.MS) * time.Millisecond; took > most {
+				t.Errorf("%s: %s took %v", name, c.ID, took)
+			}
+		}
+	}
+}
+
+// TestChatter finds that a server may print as much as it likes.
+func TestChatter(t *testing.T) {
+	nothingLeaks(t)
+	for _, c := range hold(t, named(t, "chatters"), verify.Options{
+		Checks: verify.Select([]string{"bytes/echo", "bytes/silence", "life/term"}),
+	}) {
+		if c.Status != report.Pass {
+			t.Errorf("%s: %s: expected %s; actual %s", c.ID, c.Status, c.Expected, c.Actual)
+		}
+	}
+}
+
+// TestFailureTells holds a failure to what a student needs: the story, the
+// bytes, how the server ended, and what it printed.
+func TestFailureTells(t *testing.T) {
+	c := hold(t, named(t, "pads-its-answers"), verify.Options{Checks: verify.Select([]string{"bytes/echo"})})[0]
+	want := []string{
+		"expected  61 20 6c 6f 6e 67 65 72 20 6c 69 6e 65 2c 20 61  a longer line, a",
+		"received  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00  ................",
+		"          ^^",
+	}
+	if got := strings.Join(c.Diff, "\n"); got != strings.Join(want, "\n") {
+		t.Errorf("the difference is\n%s\nwant\n%s", got, strings.Join(want, "\n"))
+	}
+	if c.Hint == "" || c.Try == "" || len(c.Story) < 3 {
+		t.Errorf("hint %q, try %q, story %q", c.Hint, c.Try, c.Story)
+	}
+	c = hold(t, named(t, "dies-of-silence"), verify.Options{Checks: verify.Select([]string{"bytes/silence"})})[0]
+	if !strings.Contains(c.Actual, "exit code 2") || !strings.Contains(c.Output, "index out of range") {
+		t.Errorf("of a crash it says %q, and that it printed %q", c.Actual, c.Output)
+	}
+}
+
+// TestLimit finds that a server for one client at a time is right, if it says so.
+func TestLimit(t *testing.T) {
+	s := named(t, "serves-one-at-a-time")
+	s.Limit = 1
+	for _, c := range hold(t, s, verify.Options{Checks: verify.Select([]string{"many/*", "close", "life/idle"}), Seed: 1}) {
+		if c.Status != report.Pass {
+			t.Errorf("%s: %s: expected %s; actual %s", c.ID, c.Status, c.Expected, c.Actual)
+		}
+	}
+}
+
+// TestCannotStart finds that what never listens is told, and is no verdict.
+func TestCannotStart(t *testing.T) {
+	nothingLeaks(t)
+	for what, command := range map[string][]string{
+		"exit code 3":        {"/bin/sh", "-c", "echo no config; exit 3"},
+		"it listens nowhere": {"/bin/sh", "-c", "read line"},
+		"check the path":     {"./no-such-server"},
+	} {
+		s := verify.Server{Name: "it", Services: []string{"echo"}, Command: func(string) []string { return command }}
+		_, err := verify.Verify(t.Context(), []verify.Server{s}, verify.Options{
+			Checks: verify.Checks, Wait: 300 * time.Millisecond, Together: 4, Progress: func(int, int) {},
+		})
+		if err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("of %q it says %v, want %q", command, err, what)
+		}
+	}
+}
+
+// TestInterrupted ends a check in its middle: it neither passes nor fails.
+func TestInterrupted(t *testing.T) {
+	nothingLeaks(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	result, err := verify.Verify(ctx, []verify.Server{named(t, "stops-at-nul")}, verify.Options{
+		Checks: verify.Select([]string{"bytes/echo", "bytes/binary"}), // it passes one, and is silent in the other
+		Wait:   time.Hour, Together: 2,
+		Progress: func(int, int) { interrupt() },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := result.Subjects[0].Checks[1]
+	if c.Status != report.Error || c.Actual != "interrupted" {
+		t.Errorf("%s: %s: %q", c.ID, c.Status, c.Actual)
+	}
+}
+
+// named is one of the broken servers.
+func named(t *testing.T, name string) verify.Server {
+	t.Helper()
+	s, err := broken.Named(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Subject(lab)
+}
+
+// nothingLeaks compares the goroutines and the children at the end of the test
+// with those at its beginning.
+func nothingLeaks(t *testing.T) {
+	t.Helper()
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() {
+		goleak.VerifyNone(t, before)
+		if left := children(t); len(left) > 0 {
+			t.Errorf("left behind: %s", strings.Join(left, ", "))
+		}
+	})
+}
+
+// children are the processes that this one started and those that came to it,
+// ended or not.
+func children(t *testing.T) (all []string) {
+	t.Helper()
+	folders, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range folders {
+		stat, _ := os.ReadFile("/proc/" + folder.Name() + "/stat") // or it is no process, or has ended
+		var parent int
+		_, after, _ := strings.Cut(string(stat), ") ")
+		if _, err := fmt.Sscanf(after, "%1s %d", new(string), &parent); err == nil && parent == os.Getpid() {
+			all = append(all, string(stat))
+		}
+	}
+	return all
+}
+
+// TestReplay finds a rare bug with a random schedule, shrinks it, and plays what
+// is left on that server again, and on one that is right.
+func TestReplay(t *testing.T) {
+	nothingLeaks(t)
+	random := verify.Options{Checks: verify.Select([]string{"random"}), Seed: broken.Seed, Rounds: 1}
+	c := hold(t, named(t, "tidies-up-too-early"), random)[0]
+	if c.Status != report.Fail || c.Schedule == "" {
+		t.Fatalf("seed %d: %s, with the schedule %q", broken.Seed, c.Status, c.Schedule)
+	}
+	replay, err := verify.ReadSchedule(strings.NewReader(c.Schedule))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if whole := verify.RandomSchedule(broken.Seed); len(replay) >= len(whole)/2 {
+		t.Errorf("of %d steps %d are left:\n%s", len(whole), len(replay), c.Schedule)
+	}
+	random.Replay = replay
+	if c := hold(t, named(t, "tidies-up-too-early"), random)[0]; c.Status != report.Fail {
+		t.Errorf("replayed: %s\n%s", c.Status, replay)
+	}
+	if c := hold(t, named(t, "keeps-everything"), random)[0]; c.Status != report.Pass {
+		t.Errorf("replayed on a server that is right in this: %s: expected %s; actual %s", c.Status, c.Expected, c.Actual)
+	}
+}
