@@ -45,7 +45,7 @@ func TestStepByEnter(t *testing.T) {
 			"before the page: socket() = ", "listen(", // what led there
 			" of 21\n", // the queue
 			"\n > accept(", "client 1 from " + client.LocalAddr().String() + "\n",
-			"\n > read(", "\n = 6, \"hello\\n\"\n",
+			"\n > read(", " = 6, \"hello\\n\"\n", // at once, or after it slept
 			"\n > write(",
 		} {
 			_, rest, found := strings.Cut(all, want)

@@ -1,6 +1,7 @@
 package broken
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path"
@@ -48,8 +49,8 @@ func Hold(ctx context.Context, lab string, servers []Server, o verify.Options) (
 func (s Server) hold(ctx context.Context, lab string, o verify.Options) (Finding, error) {
 	finding := Finding{Server: s}
 	patient, hasty := o, o
-	hasty.Wait, hasty.Start = min(o.Wait, time.Second), 4*o.Wait
-	patient.Start = hasty.Start
+	patient.Start = cmp.Or(o.Start, 4*o.Wait)
+	hasty.Start, hasty.Wait = patient.Start, min(o.Wait, time.Second)
 	patient.Checks = slices.DeleteFunc(s.checks(o.Checks), func(c verify.Check) bool { return s.Concerns(c.ID) })
 	hasty.Checks = slices.DeleteFunc(s.checks(o.Checks), func(c verify.Check) bool { return !s.Concerns(c.ID) })
 	var verdicts []report.Check

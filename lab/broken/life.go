@@ -19,7 +19,8 @@ var lifeServers = []Server{
 		Caught: []string{"life/idle", "life/descriptors", "life/stdin"},
 		Serve: func(lfd int) {
 			go threads(echo)(lfd)
-			for { //lint:ignore SA5002 that is the bug
+			//lint:ignore SA5002 that is the bug
+			for {
 			}
 		},
 	},

@@ -331,7 +331,7 @@ func (s *Stepper) choose(m mode, n int) {
 
 func (s *Stepper) everyoneSleeps() {
 	if s.moving == nil {
-		s.say("   everyone sleeps; somebody has to come: lab chat %s", s.addr)
+		s.say("   everyone sleeps, until a client comes or speaks: lab chat %s", s.addr)
 	}
 }
 

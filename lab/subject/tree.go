@@ -104,8 +104,7 @@ func (s *Subject) members() ([]stat, error) {
 		case p.pid == s.Pid() && p.born == s.born:
 			found = append(found, p)
 		case !s.adopted(p):
-		case p.state == 'Z':
-			s.bury(p)
+		case p.state == 'Z' && s.bury(p):
 		default:
 			found = append(found, p)
 		}
@@ -138,12 +137,15 @@ func (s *Subject) adopted(p stat) bool {
 	})
 }
 
-// bury collects an orphan that has ended.
-func (s *Subject) bury(p stat) {
+// bury collects an orphan that has ended. That cannot be done while threads of
+// its are still ending, though the first one is a zombie already.
+func (s *Subject) bury(p stat) bool {
 	var used unix.Rusage
-	if pid, _ := unix.Wait4(p.pid, nil, unix.WNOHANG, &used); pid == p.pid {
+	pid, err := unix.Wait4(p.pid, nil, unix.WNOHANG, &used)
+	if pid == p.pid {
 		s.buried += time.Duration(used.Utime.Nano() + used.Stime.Nano())
 	}
+	return pid == p.pid || err != nil
 }
 
 // A stat is what we take from /proc/PID/stat.

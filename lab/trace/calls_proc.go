@@ -70,6 +70,7 @@ func (s *sampling) Attach(server *subject.Subject) error {
 
 func (s *sampling) Collect(number func(client netip.AddrPort) int) (Calls, error) {
 	s.Close()
+	s.missing = append(s.missing, "calls that did not sleep, and what any returned: install strace (apt-get install strace)")
 	return s.tell(number), nil
 }
 

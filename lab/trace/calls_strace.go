@@ -32,6 +32,19 @@ const sleptAtLeast = time.Millisecond
 
 func watchStrace() Source { return &strace{} }
 
+// BestCalls is the best Source for a server here, for Options.Calls: our own
+// models report their calls; of others strace tells, if it is installed and
+// allowed to; else they are sampled.
+func BestCalls(server subject.Spec) string {
+	if server.Kind == "model" {
+		return "probes"
+	}
+	if exec.Command("strace", "-o", os.DevNull, "-e", "trace=none", "true").Run() == nil {
+		return "strace"
+	}
+	return "proc"
+}
+
 // traced are the calls that are asked for. The ? lets strace pass over a name
 // that this machine does not have.
 var traced = []string{

@@ -34,8 +34,8 @@ func recordCalls(t *testing.T, scene, model, calls string) Recording {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Trace.Missing) > 0 {
-		t.Errorf("missing: %q", r.Trace.Missing)
+	if missing := r.Trace.Missing; len(missing) > 0 && calls != "proc" {
+		t.Errorf("missing: %q", missing)
 	}
 	if err := r.Trace.JSON(new(strings.Builder)); err != nil {
 		t.Errorf("the trace cannot be drawn: %v", err)
@@ -208,8 +208,15 @@ func TestStrace(t *testing.T) {
 	}
 }
 
-func TestStraceIsMissing(t *testing.T) {
+// Without strace there are samples.
+func TestBestCalls(t *testing.T) {
+	if got := BestCalls(subject.Spec{Kind: "model"}); got != "probes" {
+		t.Errorf("a model is seen by %q", got)
+	}
 	t.Setenv("PATH", t.TempDir())
+	if got := BestCalls(subject.Spec{Kind: "command"}); got != "proc" {
+		t.Errorf("without strace a command is seen by %q", got)
+	}
 	err := watchStrace().Prepare(&subject.Spec{Command: []string{"./server"}})
 	if err == nil || !strings.Contains(err.Error(), "apt-get install strace") {
 		t.Errorf("without strace: %v", err)
@@ -219,6 +226,9 @@ func TestStraceIsMissing(t *testing.T) {
 // Sampling sees where the server sleeps while client 1 thinks.
 func TestSampling(t *testing.T) {
 	r := recordCalls(t, "two-clients", "blocking", "proc")
+	if missing := r.Trace.Missing; len(missing) != 1 || !strings.Contains(missing[0], "strace") {
+		t.Errorf("missing: %q", missing)
+	}
 	for _, e := range r.Trace.Events {
 		if c := e.Call; c != nil && c.Name == "read" && c.Conn == 1 && c.Slept && c.Took > 0 {
 			return

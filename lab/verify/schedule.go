@@ -332,16 +332,18 @@ func (t *T) random(seed uint64) {
 	deadline := time.Now().Add(4 * t.Wait)
 	t.Wait = min(t.Wait, time.Second) // there are many to try
 	shortest := shrink(schedule, func(shorter Schedule) bool {
-		for range 3 { // what depends on the timing does not fail each time
+		var again *verdict
+		for range 2 { // it is to fail whenever it is replayed, not by chance
 			if time.Now().After(deadline) || t.ctx.Err() != nil {
 				return false
 			}
-			if again := t.playAfresh(shorter); again != nil && again.status == report.Fail {
-				end, story = again, t.story
-				return true
+			again = t.playAfresh(shorter)
+			if again == nil || again.status != report.Fail {
+				return false
 			}
 		}
-		return false
+		end, story = again, t.story
+		return true
 	})
 	t.story = story
 	end.schedule = fmt.Sprintf("# seed %d\n%s", seed, shortest)
