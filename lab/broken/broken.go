@@ -67,7 +67,7 @@ func (s Server) Run(port uint16) error {
 	}
 	// The Go runtime opens an epoll for its first timer, and dies if there is no
 	// descriptor left.
-	time.NewTimer(time.Hour).Stop()
+	time.AfterFunc(time.Hour, func() {}).Stop()
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, unix.SIGTERM)
 	go func() {

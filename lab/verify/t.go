@@ -314,6 +314,9 @@ func (t *T) condition() string {
 		return ""
 	}
 	time.Sleep(stretch) // the user may have interrupted: t.pause would not pause
+	if ending, over := t.Server.Ending(); over { // its end comes a little after its FIN or RST
+		return fmt.Sprintf(" (the server has ended: %v)", ending)
+	}
 	after, err := t.Server.Tree()
 	if err != nil {
 		return ""
