@@ -313,7 +313,7 @@ func (t *T) condition() string {
 	if err != nil {
 		return ""
 	}
-	time.Sleep(stretch) // the user may have interrupted: t.pause would not pause
+	time.Sleep(stretch)                          // the user may have interrupted: t.pause would not pause
 	if ending, over := t.Server.Ending(); over { // its end comes a little after its FIN or RST
 		return fmt.Sprintf(" (the server has ended: %v)", ending)
 	}
