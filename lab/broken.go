@@ -63,8 +63,8 @@ func (cmd *verifyCmd) tryChecks(checks []verify.Check) error {
 	var line progress
 	options.Checks = checks
 	options.Seed = cmp.Or(cmd.Seed, broken.Seed)
-	options.Progress = func(done, of int) { line.show("verify: %d of %d checks", done, of) }
-	findings, err := broken.Hold(ctx, exe, servers, options)
+	tell := func(done int) { line.show("verify: %d of %d broken servers", done, len(servers)) }
+	findings, err := broken.Hold(ctx, exe, servers, options, tell)
 	line.clear()
 	switch {
 	case ctx.Err() != nil:

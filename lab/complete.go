@@ -9,6 +9,7 @@ import (
 	"github.com/posener/complete"
 	"github.com/willabides/kongplete"
 
+	"socketlab/lab/report"
 	"socketlab/lab/verify"
 )
 
@@ -23,17 +24,28 @@ func (completionCmd) Help() string {
 // predictors are what tab completion knows of values, by the name in a field's
 // predictor tag.
 var predictors = kongplete.WithPredictors(map[string]complete.Predictor{
-	"model":  complete.PredictFunc(func(complete.Args) []string { return modelNames() }),
-	"scene":  complete.PredictFunc(func(complete.Args) []string { return append(sceneNames(), "list") }),
-	"models": list(func() []string { return append(modelNames(), "all") }),
-	"checks": list(func() []string {
-		var ids []string
-		for _, c := range verify.Checks {
-			ids = append(ids, c.ID)
-		}
-		return ids
-	}),
+	"model":   complete.PredictFunc(func(complete.Args) []string { return modelNames() }),
+	"scene":   complete.PredictFunc(func(complete.Args) []string { return append(sceneNames(), "list") }),
+	"models":  list(func() []string { return append(modelNames(), "all") }),
+	"checks":  list(checkIDs),
+	"weights": list(func() []string { return withEquals(checkIDs()) }),
+	"reports": complete.PredictFunc(func(complete.Args) []string { return withEquals(report.Formats()) }),
 })
+
+func checkIDs() (ids []string) {
+	for _, c := range verify.Checks {
+		ids = append(ids, c.ID)
+	}
+	return ids
+}
+
+// withEquals is for names that go on: close/half=2, json=FILE.
+func withEquals(names []string) (begun []string) {
+	for _, name := range names {
+		begun = append(begun, name+"=")
+	}
+	return begun
+}
 
 // list predicts one more of the names after those that are there already, with
 // commas between them.

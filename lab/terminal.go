@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"sync"
 
 	"golang.org/x/term"
 
@@ -32,9 +33,14 @@ func (when colorFlag) style() report.Style {
 
 // A progress is one line on standard error that says how far a long work has
 // come. It is shown only to somebody who watches.
-type progress struct{ shown bool }
+type progress struct {
+	mu    sync.Mutex
+	shown bool
+}
 
 func (p *progress) show(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if term.IsTerminal(2) && os.Getenv("TERM") != "dumb" {
 		fmt.Fprintf(os.Stderr, "\r"+format+"\x1b[K", args...)
 		p.shown = true

@@ -6,11 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,7 +32,8 @@ type verifyCmd struct {
 	Timeout time.Duration   `default:"5s" placeholder:"TIME" help:"How long to wait for any one event (${default})."`
 	Strict  bool            `help:"Fail also for what only should be."`
 	JSON    bool            `name:"json" help:"Print one JSON document, schema lab.verify/1."`
-	Report  []report.Target `sep:"none" placeholder:"FORMAT=FILE" help:"Write a report too, once for each --report: json, junit, tap, tap13, gradescope, github, html or markdown. FILE - is standard output; what people read then goes to standard error."`
+	Report  []report.Target `sep:"none" predictor:"reports" placeholder:"FORMAT=FILE" help:"Write a report too, once for each --report: json, junit, tap, tap13, gradescope, github, html or markdown. FILE - is standard output; what people read then goes to standard error."`
+	Weight  []weight        `predictor:"weights" placeholder:"GLOB=POINTS,…" help:"What a check counts in a grade, instead of 1, or 0.5 if it only should pass. Of several that match, the last one counts."`
 	Seed    uint64          `placeholder:"N" help:"Seed of the first random schedule; without it, a new one each time. A failure prints it."`
 	Rounds  int             `default:"5" placeholder:"N" help:"How many random schedules to play (${default}); 1000 for a long hunt."`
 	Replay  string          `type:"existingfile" placeholder:"FILE" help:"Play the schedule in FILE, as printed by a failure, instead of random ones."`
@@ -51,6 +54,7 @@ Examples:
   lab verify --model=blocking -- python3 server.py {port}    side by side
   lab verify --limit=1 -- ./one-at-a-time {port}
   lab verify --report=html=results.html -- ./server {port}
+  lab verify --weight=life=2 --report=gradescope=out.json -- ./server {port}
   lab verify --broken                         which check catches which bug
   lab verify --broken --check=close forgets-to-close
 
@@ -105,13 +109,22 @@ func (cmd *verifyCmd) Run(color colorFlag) error {
 	start := time.Now()
 	var line progress
 	options.Checks = checks
-	options.Progress = func(done, of int) { line.show("verify: %d of %d checks", done, of) }
+	options.Progress = func(p verify.Progress) {
+		hunt := ""
+		if p.OfSchedules > 0 {
+			hunt = fmt.Sprintf(", %d of %d random schedules", p.Schedules, p.OfSchedules)
+		}
+		line.show("verify: %d of %d checks%s", p.Checks, p.OfChecks, hunt)
+	}
 	result, err := verify.Verify(ctx, servers, options)
 	line.clear()
 	if ctx.Err() != nil {
 		return interrupted{}
 	}
 	result.Started, result.MS, result.Strict = start, time.Since(start).Milliseconds(), cmd.Strict
+	for _, w := range cmd.Weight {
+		w.count(result)
+	}
 	if err != nil {
 		result.Failure = err.Error() // a grader wants a report of this too
 		return errors.Join(err, cmd.save(result))
@@ -221,6 +234,38 @@ func verdict(result report.Verify, strict bool) error {
 		}
 	}
 	return nil
+}
+
+// A weight is what the checks that match a pattern count in a grade.
+type weight struct {
+	pattern string
+	points  float64
+}
+
+// UnmarshalText takes GLOB=POINTS.
+func (w *weight) UnmarshalText(text []byte) (err error) {
+	pattern, points, _ := strings.Cut(string(text), "=")
+	w.pattern = pattern
+	w.points, err = strconv.ParseFloat(points, 64)
+	switch {
+	case err != nil || !(w.points > 0) || math.IsInf(w.points, 0):
+		return fmt.Errorf("%q: points are a positive number: say close/half=2", text)
+	case len(verify.Select([]string{pattern})) == 0:
+		return fmt.Errorf("%q: no check matches; lab verify --list shows all", text)
+	}
+	return nil
+}
+
+func (w weight) count(result report.Verify) {
+	for _, c := range verify.Select([]string{w.pattern}) {
+		for _, s := range result.Subjects {
+			for i := range s.Checks {
+				if s.Checks[i].ID == c.ID {
+					s.Checks[i].Weight = w.points
+				}
+			}
+		}
+	}
 }
 
 // failed is a verdict, not a mishap: the report has told it.

@@ -27,19 +27,17 @@ type Finding struct {
 }
 
 // Hold holds servers to the checks. The checks that are to catch a server need
-// little patience with it: they wait for what does not come.
-func Hold(ctx context.Context, lab string, servers []Server, o verify.Options) ([]Finding, error) {
+// little patience with it: they wait for what does not come. How many servers
+// are done is told after each of them.
+func Hold(ctx context.Context, lab string, servers []Server, o verify.Options, tell func(done int)) ([]Finding, error) {
 	findings := make([]Finding, len(servers))
 	var jobs errgroup.Group
 	jobs.SetLimit(4)
-	tell, done, of := o.Progress, atomic.Int32{}, 0
-	o.Progress = func(int, int) { tell(int(done.Add(1)), of) }
-	for _, s := range servers {
-		of += len(s.checks(o.Checks))
-	}
+	var done atomic.Int32
 	for i, s := range servers {
 		jobs.Go(func() (err error) {
 			findings[i], err = s.hold(ctx, lab, o)
+			tell(int(done.Add(1)))
 			return err
 		})
 	}

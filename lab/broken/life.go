@@ -158,7 +158,7 @@ var lifeServers = []Server{
 	{
 		Name: "gives-up-when-interrupted", Service: "echo",
 		Bug:    "takes a read that was interrupted, EINTR, for a failure",
-		Caught: []string{"close/reset", "life/stopped"},
+		Caught: []string{"close/reset", "close/early", "life/stopped"},
 		Serve: func(lfd int) {
 			signal.Ignore(unix.SIGURG) // the Go runtime's own, from thread to thread; C has none
 			threads(func(cfd int) {

@@ -49,15 +49,21 @@ func (t *Target) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Formats are their names.
+func Formats() (names []string) {
+	for _, f := range formats {
+		names = append(names, f.name)
+	}
+	return names
+}
+
 func formatNamed(name string) (format, error) {
-	var known []string
 	for _, f := range formats {
 		if f.name == name {
 			return f, nil
 		}
-		known = append(known, f.name)
 	}
-	return format{}, fmt.Errorf("no format %q; there are %s", name, strings.Join(known, ", "))
+	return format{}, fmt.Errorf("no format %q; there are %s", name, strings.Join(Formats(), ", "))
 }
 
 // Save writes the report to its target. A file that was there is replaced as a
@@ -71,11 +77,19 @@ func (v Verify) Save(to Target) error {
 	if err := format.write(v, &report); err != nil {
 		return fmt.Errorf("cannot make the %s report: %w", to.Format, err)
 	}
-	if err := to.put(report.Bytes()); err != nil {
-		return fmt.Errorf("cannot write the %s report to %s: %w", to.Format, to.File, explain(err, to.File))
+	if err := to.Write(report.Bytes()); err != nil {
+		return err
 	}
 	if to.Format == "github" {
 		return v.stepSummary()
+	}
+	return nil
+}
+
+// Write puts a report where it goes, as a whole.
+func (t Target) Write(report []byte) error {
+	if err := t.put(report); err != nil {
+		return fmt.Errorf("cannot write the %s report to %s: %w", t.Format, t.File, explain(err, t.File))
 	}
 	return nil
 }

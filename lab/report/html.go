@@ -19,13 +19,16 @@ var page string
 // text/template is enough, and it is in the program already: html/template
 // would make every child of the process model start later. In exchange the page
 // puts values into text and into quoted attributes only, and nowhere else.
-func (v Verify) HTML(w io.Writer) error {
-	t, err := template.New("page").Parse(page)
+func (v Verify) HTML(w io.Writer) error { return Page(w, page, v.shown().view()) }
+
+// Page fills in the text of a page. All values are escaped.
+func Page(w io.Writer, text string, values any) error {
+	t, err := template.New("page").Parse(text)
 	if err != nil {
 		return err
 	}
 	escapeValues(t.Tree.Root)
-	return t.Execute(w, v.shown().view())
+	return t.Execute(w, values)
 }
 
 // escapeValues adds "| html" to each value of a template, so that none can be

@@ -101,8 +101,13 @@ func (e *DeafError) Error() string {
 		cure = fmt.Sprintf("it listens on %v, not on the port it was given: use {port} or the PORT environment variable", e.Elsewhere[0])
 	}
 	for _, addr := range e.Elsewhere {
-		if addr.Port() == e.Spec.Port {
-			cure = fmt.Sprintf("it listens on %v, which is not reached through 127.0.0.1: bind to 127.0.0.1", addr)
+		if addr.Port() != e.Spec.Port {
+			continue
+		}
+		cure = fmt.Sprintf("it listens on %v, which is not reached through 127.0.0.1: bind to 127.0.0.1", addr)
+		if _, reachable := reach(addr); reachable {
+			cure = "it listens now, a moment too late: wait longer for it"
+			break
 		}
 	}
 	return fmt.Sprintf("%s did not listen on 127.0.0.1:%d within %v; %s; %s",

@@ -141,6 +141,14 @@ func TestNeverListens(t *testing.T) {
 	}
 }
 
+func TestJustTooLate(t *testing.T) {
+	at := func(addr string) *DeafError {
+		return &DeafError{Spec: Spec{Name: "slow", Port: 7000}, Elsewhere: []netip.AddrPort{netip.MustParseAddrPort(addr)}}
+	}
+	mustSay(t, at("127.0.0.1:7000"), "a moment too late")
+	mustSay(t, at("127.0.0.2:7000"), "not reached through 127.0.0.1")
+}
+
 func TestStartIsInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)

@@ -134,11 +134,7 @@ func Start(ctx context.Context, spec Spec) (*Subject, error) {
 		port.Release()
 		return nil, err
 	}
-	err = s.limitFiles()
-	if err == nil {
-		err = s.waitListening(ctx)
-	}
-	if err != nil {
+	if err := s.waitListening(ctx); err != nil {
 		_, stopErr := s.Stop()
 		return nil, errors.Join(err, stopErr)
 	}
@@ -150,7 +146,7 @@ func launch(spec Spec, port Port) (*Subject, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("prctl(PR_SET_CHILD_SUBREAPER): %w", err)
 	}
-	argv := withPort(spec.Command, port.Number)
+	argv := limitFiles(withPort(spec.Command, port.Number), spec.Files)
 	s := &Subject{
 		Spec:   spec,
 		cmd:    exec.Command(argv[0], argv[1:]...),
@@ -187,18 +183,15 @@ func launch(spec Spec, port Port) (*Subject, error) {
 	return s, nil
 }
 
-// limitFiles sets RLIMIT_NOFILE. The server may have run for a moment without
-// it, and opened a few files; nobody has connected yet.
-func (s *Subject) limitFiles() error {
-	if s.Spec.Files == 0 {
-		return nil
+// limitFiles has a shell set RLIMIT_NOFILE before it becomes the server. After
+// that only a process with the server's own user, or CAP_SYS_RESOURCE, may:
+// prlimit(2).
+func limitFiles(argv []string, most uint64) []string {
+	if most == 0 {
+		return argv
 	}
-	limit := unix.Rlimit{Cur: s.Spec.Files, Max: s.Spec.Files}
-	err := unix.Prlimit(s.Pid(), unix.RLIMIT_NOFILE, &limit, nil)
-	if err != nil && err != unix.ESRCH { // gone already: waitListening says why
-		return fmt.Errorf("%s: limit of %d descriptors: %w", s.Spec.Name, s.Spec.Files, err)
-	}
-	return nil
+	const script = `ulimit -n "$1" && shift && exec "$@"`
+	return append([]string{"/bin/sh", "-c", script, "sh", strconv.FormatUint(most, 10)}, argv...)
 }
 
 // withPort puts the port where the command wants it.

@@ -48,8 +48,7 @@ func TestBroken(t *testing.T) {
 	}
 	findings, err := broken.Hold(t.Context(), lab, servers, verify.Options{
 		Checks: verify.Checks, Wait: 5 * time.Second, Together: 4, Rounds: 5, Seed: broken.Seed,
-		Progress: func(int, int) {},
-	})
+	}, func(int) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +84,6 @@ func TestCatalogue(t *testing.T) {
 // hold is the verdicts of some checks on one server.
 func hold(t *testing.T, s verify.Server, o verify.Options) []report.Check {
 	t.Helper()
-	o.Progress = func(int, int) {}
 	if o.Wait == 0 {
 		o.Wait = 5 * time.Second
 	}

@@ -72,7 +72,7 @@ func TestForeign(t *testing.T) {
 			}
 			result, err := verify.Verify(t.Context(), []verify.Server{server}, verify.Options{
 				Checks: checks, Wait: 5 * time.Second, Together: 2, Rounds: 2,
-				Seed: uint64(time.Now().UnixNano()), Progress: func(int, int) {},
+				Seed: uint64(time.Now().UnixNano()),
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -31,8 +31,7 @@ func TestRogues(t *testing.T) {
 	}
 	findings, err := broken.Hold(t.Context(), lab, rogues, verify.Options{
 		Checks: verify.Checks, Wait: 500 * time.Millisecond, Start: 20 * time.Second, Together: 8, Rounds: 1, Seed: broken.Seed,
-		Progress: func(int, int) {},
-	})
+	}, func(int) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +113,7 @@ func TestCannotStart(t *testing.T) {
 	} {
 		s := verify.Server{Name: "it", Services: []string{"echo"}, Command: func(string) []string { return command }}
 		_, err := verify.Verify(t.Context(), []verify.Server{s}, verify.Options{
-			Checks: verify.Checks, Wait: 300 * time.Millisecond, Together: 4, Progress: func(int, int) {},
+			Checks: verify.Checks, Wait: 300 * time.Millisecond, Together: 4,
 		})
 		if err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("of %q it says %v, want %q", command, err, what)
@@ -129,7 +128,7 @@ func TestInterrupted(t *testing.T) {
 	result, err := verify.Verify(ctx, []verify.Server{named(t, "stops-at-nul")}, verify.Options{
 		Checks: verify.Select([]string{"bytes/echo", "bytes/binary"}), // it passes one, and is silent in the other
 		Wait:   time.Hour, Together: 2,
-		Progress: func(int, int) { interrupt() },
+		Progress: func(verify.Progress) { interrupt() },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -313,8 +313,9 @@ var randomChecks = []Check{
 				t.Play(t.Replay)
 				return
 			}
-			for i := range max(1, t.Rounds) {
+			for i := range t.rounds() {
 				t.random(t.Seed + uint64(i))
+				t.played()
 			}
 		},
 	},

@@ -25,6 +25,7 @@ type T struct {
 	Server *subject.Subject
 	Limit  int // clients that the server serves at once; 0: no limit
 
+	played func()          // told after each random schedule
 	ctx    context.Context // done when the user interrupts, or the check takes too long
 	cancel context.CancelCauseFunc
 
@@ -173,11 +174,11 @@ func (t *T) asleep() bool {
 }
 
 // run holds one server to one check.
-func run(ctx context.Context, s Server, c Check, o Options) report.Check {
+func run(ctx context.Context, s Server, c Check, o Options, played func()) report.Check {
 	result := report.Check{ID: c.ID, Level: c.Level, Says: c.Says, Status: report.Pass}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	t := &T{Options: o, Limit: s.Limit, ctx: ctx, cancel: cancel, start: time.Now()}
+	t := &T{Options: o, Limit: s.Limit, played: played, ctx: ctx, cancel: cancel, start: time.Now()}
 	end := t.play(s, c)
 	result.MS = time.Since(t.start).Milliseconds()
 	result.Note = t.note

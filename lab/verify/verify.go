@@ -45,22 +45,31 @@ func (s Server) try(ctx context.Context, o Options) error {
 // Options say how to verify.
 type Options struct {
 	Checks   []Check
-	Wait     time.Duration      // how long to wait for any one event
-	Start    time.Duration      // how long until a server listens; 0: as for any event
-	Together int                // how many checks run at once, each on a server of its own
-	Progress func(done, of int) // told after each check
+	Wait     time.Duration  // how long to wait for any one event
+	Start    time.Duration  // how long until a server listens; 0: as for any event
+	Together int            // how many checks run at once, each on a server of its own
+	Progress func(Progress) // told after each step of it; nil: nobody is
 
 	Seed   uint64   // of the first random schedule; the next ones count upwards
 	Rounds int      // how many random schedules
 	Replay Schedule // play this one instead; nil: random ones
 }
 
+// A Progress is how far it has come.
+type Progress struct {
+	Checks, OfChecks       int
+	Schedules, OfSchedules int // random ones: a long hunt is one check
+}
+
+// rounds is how many random schedules are played.
+func (o Options) rounds() int { return max(1, o.Rounds) }
+
 // patience is how long a whole check may take, however many events it waits
 // for.
 func (o Options) patience(c Check) time.Duration {
 	patience := 12 * o.Wait
 	if c.Group() == "random" {
-		patience += time.Duration(o.Rounds) * o.Wait
+		patience += time.Duration(o.rounds()) * o.Wait
 	}
 	return patience
 }
@@ -74,6 +83,7 @@ func Verify(ctx context.Context, servers []Server, o Options) (report.Verify, er
 			return result, err
 		}
 	}
+	progress := progress{tell: o.Progress}
 	var long, short []func() // begun in this order, so that at the end none is left alone
 	for _, s := range servers {
 		checks := slices.DeleteFunc(slices.Clone(o.Checks), func(c Check) bool {
@@ -81,7 +91,14 @@ func Verify(ctx context.Context, servers []Server, o Options) (report.Verify, er
 		})
 		verdicts := make([]report.Check, len(checks))
 		for i, c := range checks {
-			job := func() { verdicts[i] = run(ctx, s, c, o) }
+			job := func() {
+				verdicts[i] = run(ctx, s, c, o, progress.schedule)
+				progress.check()
+			}
+			progress.OfChecks++
+			if c.Group() == "random" && o.Replay == nil {
+				progress.OfSchedules += o.rounds()
+			}
 			if c.Long {
 				long = append(long, job)
 			} else {
@@ -92,32 +109,46 @@ func Verify(ctx context.Context, servers []Server, o Options) (report.Verify, er
 			Name: s.Name, Kind: s.Kind, Command: s.Command("echo"), Limit: s.Limit, Checks: verdicts,
 		})
 	}
-	together(o.Together, append(long, short...), o.Progress)
+	together(o.Together, append(long, short...))
 	for i := range result.Subjects {
 		result.Subjects[i].Count()
 	}
 	return result, nil
 }
 
-// together does all jobs, n at a time.
-func together(n int, jobs []func(), progress func(done, of int)) {
-	var mu sync.Mutex // guards next and done, and keeps progress in order
+// together does all jobs, in their order, n at a time.
+func together(n int, jobs []func()) {
+	next := make(chan func())
 	var workers sync.WaitGroup
-	next, done := 0, 0
 	for range n {
 		workers.Go(func() {
-			mu.Lock()
-			defer mu.Unlock()
-			for next < len(jobs) {
-				job := jobs[next]
-				next++
-				mu.Unlock()
+			for job := range next {
 				job()
-				mu.Lock()
-				done++
-				progress(done, len(jobs))
 			}
 		})
 	}
+	for _, job := range jobs {
+		next <- job
+	}
+	close(next)
 	workers.Wait()
+}
+
+// A progress is kept by checks that run at once.
+type progress struct {
+	mu sync.Mutex
+	Progress
+	tell func(Progress)
+}
+
+func (p *progress) check()    { p.step(&p.Checks) }
+func (p *progress) schedule() { p.step(&p.Schedules) }
+
+func (p *progress) step(n *int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	*n++
+	if p.tell != nil {
+		p.tell(p.Progress)
+	}
 }
