@@ -26,6 +26,7 @@ func main() {
 // The grammar: a field is a command, and its file has the same name.
 type grammar struct {
 	Models     modelsCmd     `cmd:"" help:"Show the models: what each one waits in and what a client costs."`
+	Diff       diffCmd       `cmd:"" help:"Show two pages side by side: what one model does and the other does not."`
 	Run        runCmd        `cmd:"" help:"Run one model as a server."`
 	Verify     verifyCmd     `cmd:"" help:"Hold models, or any server, to the same behaviour."`
 	Trace      traceCmd      `cmd:"" help:"Record what happens in one conversation, and draw it."`

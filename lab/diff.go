@@ -1,0 +1,183 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/diff"
+
+	"socketlab/lab/report"
+	"socketlab/models"
+	"socketlab/models/all"
+)
+
+type diffCmd struct {
+	From    modelFlag `arg:"" predictor:"model" help:"A model; alone, it is compared with the one before it in reading order."`
+	To      modelFlag `arg:"" optional:"" predictor:"model" help:"The model to compare it with."`
+	Unified bool      `short:"u" help:"One column, as diff -u prints it."`
+	Whole   bool      `help:"Show also what is the same on both pages, all of it."`
+}
+
+func (diffCmd) Help() string {
+	return `Two pages, side by side as in a book. Between them stands what diff -y writes there:
+| the line is another one, < it is only on the left, > only on the right. Long lines
+go on in the next row; in a wide terminal there are none.
+
+Examples:
+  lab diff select poll
+  lab diff epoll                  with the one before, poll
+  lab diff --whole thread goroutine | less
+  lab diff -u select poll`
+}
+
+func (cmd diffCmd) Run(color colorFlag) error {
+	from, to := cmd.From.Model, cmd.To.Model
+	if to.Serve == nil {
+		at := slices.IndexFunc(all.Models, func(m models.Model) bool { return m.Name == from.Name })
+		if at == 0 {
+			return wrong("%s is the first one, nothing comes before it; say lab diff %s %s", from.Name, from.Name, all.Models[1].Name)
+		}
+		from, to = all.Models[at-1], from
+	}
+	left, err := models.Source.ReadFile(strings.TrimPrefix(page(from), "models/"))
+	if err != nil {
+		return err
+	}
+	right, err := models.Source.ReadFile(strings.TrimPrefix(page(to), "models/"))
+	if err != nil {
+		return err
+	}
+	unified := diff.Diff(page(from), left, page(to), right)
+	out := bufio.NewWriter(os.Stdout)
+	defer out.Flush()
+	if cmd.Unified {
+		_, err := out.Write(unified)
+		return err
+	}
+	s := sideBySide{Writer: out, style: color.style(), whole: cmd.Whole}
+	s.print(page(from), page(to), strings.Split(string(left), "\n"), strings.Split(string(right), "\n"), unified)
+	return nil
+}
+
+// A sideBySide prints two texts in two columns.
+type sideBySide struct {
+	*bufio.Writer
+	style report.Style
+	whole bool // also long stretches that are the same
+}
+
+// print takes what is different from a unified diff. That has some lines around
+// it, which are the same; the rest of them is in the texts.
+func (s *sideBySide) print(leftName, rightName string, left, right []string, unified []byte) {
+	s.row(' ', 0, path.Base(leftName), 0, path.Base(rightName))
+	l, r := 0, 0 // lines that are printed, or left out
+	same := func(until int) {
+		if skipped := until - l; skipped > 0 && !s.whole {
+			fmt.Fprintf(s, "%*s\n", s.side()+len(" ⋮"), "⋮")
+			l, r = l+skipped, r+skipped
+		}
+		for ; l < until; l, r = l+1, r+1 {
+			s.row(' ', l+1, left[l], r+1, right[r])
+		}
+	}
+	var taken, added int // lines in a row
+	changed := func() {
+		for i := range max(taken, added) {
+			switch {
+			case i >= added:
+				s.row('<', l+i+1, left[l+i], 0, "")
+			case i >= taken:
+				s.row('>', 0, "", r+i+1, right[r+i])
+			default:
+				s.row('|', l+i+1, left[l+i], r+i+1, right[r+i])
+			}
+		}
+		l, r, taken, added = l+taken, r+added, 0, 0
+	}
+	_, hunks, _ := strings.Cut(string(unified), "\n@@")
+	for line := range strings.Lines("@@" + hunks) {
+		switch line[0] {
+		case '@':
+			changed()
+			start := 0
+			fmt.Sscanf(line, "@@ -%d", &start)
+			same(start - 1)
+		case '-':
+			taken++
+		case '+':
+			added++
+		default:
+			changed()
+			s.row(' ', l+1, left[l], r+1, right[r])
+			l, r = l+1, r+1
+		}
+	}
+	changed()
+	same(len(left) - 1) // behind the last newline is nothing
+}
+
+// side is how wide one column is.
+func (s *sideBySide) side() int { return (s.style.Width - len(" | ")) / 2 }
+
+// row prints a line of each text, beside each other, in as many rows as the
+// longer one takes. Line 0 is no line.
+func (s *sideBySide) row(mark rune, l int, left string, r int, right string) {
+	lefts, rights := s.wrap(l, left), s.wrap(r, right)
+	for i := range max(len(lefts), len(rights)) {
+		a, b := "", ""
+		if i < len(lefts) {
+			a = lefts[i]
+		}
+		if i < len(rights) {
+			b = rights[i]
+		}
+		a += strings.Repeat(" ", s.side()-len([]rune(a)))
+		if s.style.Color && mark != ' ' {
+			a, b = "\x1b[31m"+a+"\x1b[m", "\x1b[32m"+b+"\x1b[m"
+		}
+		fmt.Fprintln(s, strings.TrimRight(fmt.Sprintf("%s %c %s", a, mark, b), " "))
+	}
+}
+
+// wrap cuts a line into pieces that fit into a column, with its number in front
+// of the first one, and the others further in.
+func (s *sideBySide) wrap(number int, line string) (rows []string) {
+	const numbers = len("123 ")
+	tab := "    "
+	if s.side() < numbers+80 { // else the pages, 80 columns wide, fit
+		tab = "  "
+	}
+	rest := []rune(strings.ReplaceAll(line, "\t", tab))
+	indent := len(rest) - len([]rune(strings.TrimLeft(string(rest), " ")))
+	front := strings.Repeat(" ", numbers)
+	if number > 0 {
+		front = fmt.Sprintf("%*d ", numbers-1, number)
+	}
+	for {
+		n := breakAt(rest, s.side()-len(front))
+		rows = append(rows, front+string(rest[:n]))
+		if rest = rest[n:]; len(rest) == 0 {
+			return rows
+		}
+		front = strings.Repeat(" ", numbers+min(indent, s.side()/3)+len(tab))
+	}
+}
+
+// breakAt is how much of a line fits: up to a space, if there is a good one.
+func breakAt(line []rune, width int) int {
+	if len(line) <= width {
+		return len(line)
+	}
+	for n := width; n > width/2; n-- {
+		if line[n-1] == ' ' {
+			return n
+		}
+	}
+	return width
+}
