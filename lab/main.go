@@ -30,6 +30,8 @@ type grammar struct {
 	Run        runCmd        `cmd:"" help:"Run one model as a server."`
 	Verify     verifyCmd     `cmd:"" help:"Hold models, or any server, to the same behaviour."`
 	Trace      traceCmd      `cmd:"" help:"Record what happens in one conversation, and draw it."`
+	Bench      benchCmd      `cmd:"" help:"Measure what serving costs, side by side."`
+	Compare    compareCmd    `cmd:"" help:"Check and measure models or servers, in one table."`
 	Doctor     doctorCmd     `cmd:"" help:"Tell what this machine allows, and how to get more."`
 	Chat       chatCmd       `cmd:"" help:"Talk to a line server from the terminal."`
 	Version    versionCmd    `cmd:"" help:"Show what was built, from what, for what."`

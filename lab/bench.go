@@ -1,0 +1,222 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"socketlab/lab/bench"
+	"socketlab/models/all"
+)
+
+type benchCmd struct {
+	Model    modelsFlag     `predictor:"models" placeholder:"NAME,…" help:"Which models, or all; all is the default where no command is given."`
+	Mode     string         `enum:"echo,churn,idle" default:"echo" help:"echo: ask, wait, ask again; churn: connect, ask, close; idle: clients that say nothing (${default})."`
+	Clients  []int          `default:"1,10,100" placeholder:"N,…" help:"How many clients at once (${default})."`
+	Active   int            `placeholder:"N" help:"With --idle: how many clients are busy among the silent ones; 10 if not said."`
+	Idle     []int          `placeholder:"N,…" help:"How many silent clients there are besides, such as 0,100,1000,10000."`
+	Size     []int          `default:"64" placeholder:"BYTES,…" help:"Bytes of a message (${default})."`
+	Rate     float64        `placeholder:"N" help:"Open loop: N requests/s in all, on a plan that does not wait for answers."`
+	Duration time.Duration  `default:"1s" placeholder:"TIME" help:"How long one run takes (${default})."`
+	Rounds   int            `default:"5" placeholder:"N" help:"How often everything is measured, in turn (${default}). Below four no difference is told."`
+	Freeze   time.Duration  `placeholder:"TIME" help:"Stop the server (SIGSTOP) for so long in the middle of each run."`
+	Work     time.Duration  `placeholder:"TIME" help:"Have our models burn so much CPU for each message."`
+	Sleep    time.Duration  `placeholder:"TIME" help:"Have our models sleep so long for each message."`
+	Syscalls bool           `help:"Count system calls too, in a short run of its own: with perf, or else strace."`
+	Limit    int            `placeholder:"N" help:"How many clients the command serves at once by design; 0, the default: no limit."`
+	Timeout  time.Duration  `default:"5s" placeholder:"TIME" help:"How long a client waits for any one byte (${default})."`
+	Threads  int            `placeholder:"N" help:"Threads of the generator, each with a CPU of its own; 0, the default: half the CPUs, and four at most."`
+	Baseline string         `placeholder:"FILE" help:"Compare with an earlier run: FILE is of --report=json=FILE."`
+	JSON     bool           `name:"json" help:"Print one JSON document, schema lab.bench/1."`
+	Report   []bench.Target `sep:"none" placeholder:"FORMAT=FILE" help:"Write a report too, once for each --report: json, csv, gobench, hgrm, markdown, html, or svg with a folder. FILE - is standard output; what people read then goes to standard error."`
+	Command  []string       `arg:"" optional:"" help:"Any server: {port} in it is replaced. Without it, the port is appended; PORT is set too."`
+}
+
+func (benchCmd) Help() string {
+	return `The servers are measured in turn, round by round, each time on a fresh server; the
+first one twice, which shows the noise. Every byte that comes back is looked at. A
+figure that the machine or the generator spoilt is marked INVALID. What the numbers
+mean is in docs/measuring.md.
+
+Examples:
+  lab bench --model=select,poll,goroutine --clients=1,10,100
+  lab bench --model=select,poll --active=10 --idle=0,100,900     who walks over all?
+  lab bench --model=poll --clients=10 --rate=20000 --freeze=200ms
+  lab bench --mode=churn --clients=8                             connections/s
+  lab bench --mode=idle --clients=1000 --model=process           what silence costs
+  lab bench --model=goroutine --report=html=bench.html -- ./server {port}
+  lab bench --model=poll --baseline=before.json --report=json=after.json
+
+Exit codes: 0 measured; 1 a server answered wrongly; 2 it could not run; 80 wrong
+command line; 130 interrupted, after what there was until then.`
+}
+
+// Validate refuses what the grammar lets pass.
+func (cmd *benchCmd) Validate() error {
+	const largest = 16 << 20
+	switch {
+	case cmd.Duration <= 0 || cmd.Timeout <= 0:
+		return errors.New("--duration and --timeout are times, such as 1s; they must be positive")
+	case min(cmd.Work, cmd.Sleep, cmd.Freeze) < 0:
+		return errors.New("--work, --sleep and --freeze are times, such as 2ms; they cannot be negative")
+	case cmd.Freeze >= cmd.Duration:
+		return fmt.Errorf("--freeze=%v does not fit into a run of %v; make --duration longer", cmd.Freeze, cmd.Duration)
+	case cmd.Rounds < 1:
+		return errors.New("--rounds is how often to measure; it must be positive")
+	case min(cmd.Limit, cmd.Threads, cmd.Active) < 0 || cmd.Rate < 0:
+		return errors.New("--limit, --threads, --active and --rate cannot be negative")
+	case len(cmd.Clients) == 0 || slices.Min(cmd.Clients) < 1:
+		return errors.New("--clients are numbers of clients, such as 1,10,100; each must be positive")
+	case len(cmd.Idle) > 0 && slices.Min(cmd.Idle) < 0:
+		return errors.New("--idle are numbers of clients, such as 0,100,1000; none can be negative")
+	case slices.Min(cmd.Size) < 1 || slices.Max(cmd.Size) > largest:
+		return fmt.Errorf("--size is from 1 to %d bytes", largest)
+	case cmd.Mode != "echo" && (cmd.Rate > 0 || len(cmd.Idle) > 0):
+		return fmt.Errorf("--rate and --idle are for --mode=echo, not for %s", cmd.Mode)
+	case cmd.Active > 0 && len(cmd.Idle) == 0:
+		return errors.New("--active is for --idle; without silent clients say --clients")
+	}
+	return bench.CheckTargets(cmd.Report, cmd.JSON)
+}
+
+func (cmd *benchCmd) Run(color colorFlag) error {
+	servers, err := cmd.servers()
+	if err != nil {
+		return err
+	}
+	options, err := cmd.options()
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	defer stop()
+	var line progress
+	options.Progress = line.step
+	result, err := bench.Bench(ctx, servers, options)
+	line.clear()
+	if err != nil {
+		return err
+	}
+	if err := cmd.print(result, color); err != nil {
+		return err
+	}
+	if err := result.SaveAll(cmd.Report); err != nil {
+		return err
+	}
+	switch {
+	case result.Partial:
+		return interrupted{}
+	case result.Failed():
+		return failed{}
+	}
+	return nil
+}
+
+// step shows which run is next, and how long all of them take.
+func (p *progress) step(s bench.Step) {
+	round := fmt.Sprintf("round %d of %d", s.Round, s.Rounds)
+	if s.Round == 0 {
+		round = "system calls"
+	}
+	p.show("bench: %s, %s, %s; %v left", round, s.Server, s.Point, s.TimeLeft.Round(time.Second))
+}
+
+// print shows the result, and leaves standard output to a report that wants it.
+func (cmd *benchCmd) print(result bench.Result, color colorFlag) error {
+	if cmd.JSON {
+		return result.JSON(os.Stdout)
+	}
+	out := os.Stdout
+	if slices.ContainsFunc(cmd.Report, func(to bench.Target) bool { return to.File == "-" }) {
+		out = os.Stderr
+	}
+	result.Text(out, color.style())
+	return nil
+}
+
+// servers are those to be measured: models, a command, or both.
+func (cmd *benchCmd) servers() ([]bench.Server, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	chosen := cmd.Model.models
+	if len(chosen) == 0 && len(cmd.Command) == 0 {
+		chosen = all.Models
+	}
+	var servers []bench.Server
+	for _, m := range chosen {
+		servers = append(servers, bench.Server{Name: m.Name, Kind: "model", Limit: m.Limit, Command: []string{
+			exe, "run", "--model=" + m.Name, "--listen=127.0.0.1:{port}", "--backlog=4096",
+			"--work=" + cmd.Work.String(), "--sleep=" + cmd.Sleep.String(),
+		}})
+	}
+	if len(cmd.Command) > 0 {
+		servers = append(servers, bench.Server{
+			Name: filepath.Base(cmd.Command[0]), Kind: "command", Limit: cmd.Limit, Command: cmd.Command,
+		})
+	}
+	return servers, nil
+}
+
+// options are the flags that say what to measure.
+func (cmd *benchCmd) options() (o bench.Options, err error) {
+	o = bench.Options{
+		Setting: bench.Setting{
+			Mode: cmd.Mode, Rate: cmd.Rate, Rounds: cmd.Rounds, Threads: cmd.Threads, Over: "clients",
+		},
+		Duration: cmd.Duration, Freeze: cmd.Freeze, Patience: cmd.Timeout, Calls: cmd.Syscalls,
+	}
+	if cmd.Rate > 0 {
+		o.Mode = "rate"
+	}
+	most := 0
+	for _, size := range cmd.Size {
+		for _, n := range cmd.Idle {
+			active := cmd.Active
+			if active == 0 {
+				active = 10
+			}
+			o.Points = append(o.Points, bench.Point{Clients: active, Idle: n, Size: size})
+			most = max(most, active+n)
+		}
+		if len(cmd.Idle) > 0 {
+			continue
+		}
+		for _, n := range cmd.Clients {
+			o.Points = append(o.Points, bench.Point{Clients: n, Size: size})
+			most = max(most, n)
+		}
+	}
+	switch {
+	case len(cmd.Idle) > 0:
+		o.Over = "idle"
+	case len(cmd.Clients) == 1 && len(cmd.Size) > 1:
+		o.Over = "size"
+	}
+	if err := bench.CheckFiles(most); err != nil {
+		return o, err
+	}
+	if cmd.Baseline == "" {
+		return o, nil
+	}
+	baseline, err := bench.ReadResult(cmd.Baseline)
+	if err != nil {
+		return o, err
+	}
+	o.Baseline, o.Setting.Baseline = &baseline, cmd.Baseline
+	if baseline.Machine != bench.ThisMachine() {
+		fmt.Fprintf(os.Stderr, "lab: --baseline=%s is from another machine: %v; ratios mean little\n", strconv.Quote(cmd.Baseline), baseline.Machine)
+	}
+	return o, nil
+}

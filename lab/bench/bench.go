@@ -1,0 +1,256 @@
+// Package bench makes a load on servers, and takes the account of what it cost
+// them: side by side, round by round, and with the error of each figure.
+//
+// It stands on package subject: a model of ours and a stranger's program are
+// processes with a port. What is measured, and what it means, is in
+// docs/measuring.md.
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"golang.org/x/sys/unix"
+
+	"socketlab/lab/subject"
+)
+
+// A Server is one to be measured.
+type Server struct {
+	Name    string
+	Kind    string // "model" or "command"
+	Limit   int    // clients it serves at once; 0: no limit
+	Command []string
+	Failed  string // why it is not to be measured; "": it is
+}
+
+// Options say what to measure.
+type Options struct {
+	Setting
+	Points   []Point
+	Duration time.Duration
+	Freeze   time.Duration
+	Patience time.Duration // how long a client waits for any one byte
+	Calls    bool          // count system calls too
+	Baseline *Result       // to compare with; nil: nothing
+	Progress func(Step)    // told before each run
+}
+
+// A Step is a run that is about to begin.
+type Step struct {
+	Server   string
+	Round    int // from 1; 0: it counts system calls
+	Rounds   int
+	Point    string
+	TimeLeft time.Duration
+}
+
+// Bench measures the servers in turn, round by round. One of several, the
+// reference, is measured twice in each round: what differs then is noise. If ctx ends, the
+// result is what there is.
+//
+// A server that answers wrongly, or not at all, is left out from there on, and
+// its Failure says why. The error is one of the measuring itself.
+func Bench(ctx context.Context, servers []Server, o Options) (Result, error) {
+	o.divide()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(o.Threads + runtime.GOMAXPROCS(0))) // see thread.wait
+	r := Result{
+		Schema: schema, Started: time.Now(), Machine: ThisMachine(),
+		Setting: o.Setting, Points: o.Points,
+	}
+	for _, s := range servers {
+		r.Subjects = append(r.Subjects, newSubject(s, o.Points))
+	}
+	if len(servers) > 1 || o.Baseline != nil {
+		r.First = r.reference()
+		again := newSubject(servers[r.First], o.Points)
+		again.Name, again.Again = again.Name+" again", true
+		r.Subjects = append(r.Subjects, again)
+	}
+	err := r.rounds(ctx, o)
+	if err == nil && o.Calls {
+		err = r.countCalls(ctx, o)
+	}
+	if ctx.Err() != nil {
+		r.Partial, err = true, nil
+	}
+	r.MS = time.Since(r.Started).Milliseconds()
+	r.conclude(o.Baseline)
+	return r, err
+}
+
+// reference is the first subject that is measured at all points, or else the
+// first.
+func (r *Result) reference() int {
+	return max(0, slices.IndexFunc(r.Subjects, func(s Subject) bool {
+		return s.Failure == "" && !slices.ContainsFunc(s.Cells, func(c Cell) bool { return c.skipped(r.Setting.Mode) })
+	}))
+}
+
+// divide shares out the CPUs.
+func (o *Options) divide() {
+	cpus := allowed()
+	if o.Threads == 0 {
+		o.Threads = min(4, max(1, len(cpus)/2))
+	}
+	o.CPUs, o.Server = divide(cpus, o.Threads)
+	o.Setting.Seconds, o.Setting.Freeze = o.Duration.Seconds(), o.Freeze.Seconds()
+}
+
+func newSubject(s Server, points []Point) Subject {
+	subject := Subject{Name: s.Name, Kind: s.Kind, Command: s.Command, Limit: s.Limit, Failure: s.Failed}
+	for _, p := range points {
+		cell := Cell{Runs: []Run{}}
+		if all := p.Clients + p.Idle; s.Limit > 0 && all > s.Limit {
+			cell.Skipped = "serves " + grouped(s.Limit) + " at a time"
+		}
+		subject.Cells = append(subject.Cells, cell)
+	}
+	return subject
+}
+
+// rounds measures each subject once at each point, and all over again. Each
+// round begins with another subject, so that none is always first.
+func (r *Result) rounds(ctx context.Context, o Options) error {
+	start, done, all := time.Now(), 0, r.runs()*o.Rounds
+	for round := range o.Rounds {
+		for p := range o.Points {
+			for k := range r.Subjects {
+				s := &r.Subjects[(k+round)%len(r.Subjects)]
+				cell := &s.Cells[p]
+				if s.Failure != "" || cell.skipped(r.Setting.Mode) {
+					continue
+				}
+				o.Progress(Step{s.Name, round + 1, o.Rounds, r.title(o.Points[p]), timeLeft(start, done, all, o.Duration)})
+				run, err := o.run(ctx, s, o.Points[p])
+				if ctx.Err() != nil {
+					return nil
+				}
+				if wrong, ok := errors.AsType[*ServerError](err); ok {
+					s.Failure, err = fmt.Sprintf("with %s, %s", r.title(o.Points[p]), wrong.Says), nil
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				done++
+				run.Round = round + 1
+				cell.keep(run)
+			}
+		}
+	}
+	return nil
+}
+
+// skipped reports whether there is nothing to measure. In churn mode even a
+// server for one client at a time has its turn with each.
+func (c *Cell) skipped(mode string) bool {
+	if mode == "churn" {
+		c.Skipped = ""
+	}
+	return c.Skipped != ""
+}
+
+// runs is how many there are in a round.
+func (r *Result) runs() (n int) {
+	for _, s := range r.Subjects {
+		for i := range s.Cells {
+			if s.Failure == "" && !s.Cells[i].skipped(r.Setting.Mode) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// timeLeft goes by how long the runs have taken so far.
+func timeLeft(start time.Time, done, all int, d time.Duration) time.Duration {
+	each := d * 3 / 2
+	if done > 0 {
+		each = time.Since(start) / time.Duration(done)
+	}
+	return each * time.Duration(all-done)
+}
+
+// A measured run has histograms too.
+type measured struct {
+	Run
+	latency, naive *hdrhistogram.Histogram
+}
+
+func (c *Cell) keep(m measured) {
+	c.Runs = append(c.Runs, m.Run)
+	if m.Invalid == "" || c.Latency.Histogram == nil {
+		c.Latency.add(m.latency)
+		c.Naive.add(m.naive)
+	}
+}
+
+// start starts a server on the CPUs that are the servers': it inherits them
+// from the thread that starts it.
+func (o Options) start(ctx context.Context, s *Subject) (*subject.Subject, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	was, err := pin(o.Server)
+	if err == nil {
+		defer unix.SchedSetaffinity(0, &was)
+	}
+	var most unix.Rlimit
+	unix.Getrlimit(unix.RLIMIT_NOFILE, &most)
+	ctx, cancel := context.WithTimeout(ctx, o.Patience)
+	defer cancel()
+	return subject.Start(ctx, subject.Spec{
+		Name: s.Name, Kind: s.Kind, Command: s.Command, Limit: s.Limit, Files: most.Max,
+	})
+}
+
+// run makes one measurement, of a server of its own.
+func (o Options) run(ctx context.Context, s *Subject, p Point) (m measured, err error) {
+	server, err := o.start(ctx, s)
+	if err != nil {
+		return m, err
+	}
+	defer func() {
+		if _, stopErr := server.Stop(); err == nil {
+			err = stopErr
+		}
+	}()
+	r := running{Options: o, ctx: ctx, server: server, point: p}
+	if err := r.baseline(); err != nil {
+		return m, err
+	}
+	if r.load, err = r.newLoad(o.Threads); err != nil {
+		return m, err
+	}
+	defer r.load.close()
+	return r.measure()
+}
+
+// explain adds the cure to an error of the generator.
+func explain(err error) error {
+	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
+		return fmt.Errorf("%w: raise the limit of descriptors with ulimit -n", err)
+	}
+	return err
+}
+
+// CheckFiles reports whether there are descriptors for so many clients, here
+// and in a server that starts with the same limit.
+func CheckFiles(clients int) error {
+	const besides = 64 // what is open anyhow
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return os.NewSyscallError("getrlimit", err)
+	}
+	if need := uint64(clients + besides); need > limit.Max {
+		return fmt.Errorf("%s clients need %s descriptors, and the limit is %s; raise it with ulimit -n %d (as root, or for a user in /etc/security/limits.conf)",
+			grouped(clients), grouped(int(need)), grouped(int(limit.Max)), need)
+	}
+	return nil
+}

@@ -1,0 +1,133 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"socketlab/lab/subject"
+)
+
+// A counter counts the system calls of processes. It is begun and ended while
+// they have nothing to do.
+type counter interface {
+	name() string
+	begin(pids []int) error
+	end() (map[string]float64, error)
+}
+
+// counters are those that this machine has: perf first, under which a server
+// runs nearly as fast as without. Under strace it is many times slower, so that
+// more clients are ready at once, and a loop waits less often for each.
+func counters() (all []counter) {
+	if path, err := exec.LookPath("perf"); err == nil {
+		all = append(all, &perf{path: path})
+	}
+	if path, err := exec.LookPath("strace"); err == nil {
+		all = append(all, &strace{path: path})
+	}
+	return all
+}
+
+// countCalls makes one short run more for each subject at each point, which
+// does nothing else.
+func (r *Result) countCalls(ctx context.Context, o Options) error {
+	const brief = 300 * time.Millisecond
+	o.Duration = min(o.Duration, brief)
+	all := counters()
+	if len(all) == 0 {
+		return errors.New("--syscalls needs perf or strace to count them; install one: apt-get install strace")
+	}
+	start, done, runs := time.Now(), 0, r.runs()
+	for i := range r.Subjects {
+		s := &r.Subjects[i]
+		for p := range o.Points {
+			cell := &s.Cells[p]
+			if s.Failure != "" || s.Again || cell.skipped(r.Setting.Mode) || ctx.Err() != nil {
+				continue
+			}
+			o.Progress(Step{s.Name, 0, o.Rounds, r.title(o.Points[p]), timeLeft(start, done, runs, o.Duration)})
+			var errs []error
+			for _, c := range all {
+				calls, err := o.callsOf(ctx, s, o.Points[p], c)
+				if err == nil {
+					cell.Calls, cell.CallsBy = calls, c.name()
+					break
+				}
+				errs = append(errs, err)
+			}
+			if err := errors.Join(errs...); cell.CallsBy == "" && ctx.Err() == nil {
+				return fmt.Errorf("%s: system calls cannot be counted: %w", s.Name, err)
+			}
+			done++
+		}
+	}
+	return nil
+}
+
+func (o Options) callsOf(ctx context.Context, s *Subject, p Point, c counter) (calls map[string]float64, err error) {
+	server, err := o.start(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	defer server.Stop()
+	r := running{Options: o, ctx: ctx, server: server, point: p}
+	if r.load, err = r.newLoad(o.Threads); err != nil {
+		return nil, err
+	}
+	defer r.load.close()
+	if r.Mode != "churn" {
+		err = r.load.connect(p.Clients + p.Idle)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, err := r.request(o.Duration / 3); err != nil { // warm up
+		return nil, err
+	}
+	tree, err := server.Tree()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.begin(pids(tree)); err != nil {
+		return nil, err
+	}
+	t, err := r.request(o.Duration)
+	calls, countErr := c.end()
+	if err := errors.Join(err, countErr); err != nil {
+		return nil, err
+	}
+	for name := range calls {
+		calls[name] /= max(1, float64(t.requests))
+	}
+	return calls, nil
+}
+
+func pids(tree subject.Tree) (pids []int) {
+	for _, p := range tree.Processes {
+		if p.State != 'Z' {
+			pids = append(pids, p.Pid)
+		}
+	}
+	return pids
+}
+
+func joined(pids []int) string {
+	var text []string
+	for _, pid := range pids {
+		text = append(text, strconv.Itoa(pid))
+	}
+	return strings.Join(text, ",")
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	if line == "" {
+		return "it says nothing"
+	}
+	return line
+}

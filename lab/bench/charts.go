@@ -1,0 +1,185 @@
+package bench
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+
+	"socketlab/lab/report"
+)
+
+// A picture is a chart that is ready, with the name that its file gets.
+type picture struct {
+	Name, Title string
+	SVG         string
+}
+
+// pictures are the charts of a result, as far as there is something to show.
+func (r Result) pictures() (all []picture) {
+	add := func(name, title, svg string, ok bool) {
+		if ok {
+			all = append(all, picture{name, title, svg})
+		}
+	}
+	if r.Setting.Mode != "idle" {
+		rate := "requests per second"
+		if r.Setting.Mode == "churn" {
+			rate = "connections per second"
+		}
+		add(r.over("requests", rate, "rate", si))
+		add(r.over("cpu", "CPU time of the server per request", "cpu", duration))
+		add(r.latencies())
+		add(r.shares())
+	}
+	add(r.over("memory", "memory per client", "per_client", size))
+	return all
+}
+
+// over shows a metric over the points: as lines, or as bars if there is but one.
+func (r Result) over(file, title, name string, write func(float64) string) (_, _, svg string, ok bool) {
+	var all []series
+	most, least := 0.0, math.Inf(1)
+	for i, s := range r.shown() {
+		line := series{name: harmless(s.Name), number: i}
+		for j, p := range r.Points {
+			e, known := s.Cells[j].Summary[name]
+			if known && s.Cells[j].Invalid == "" && e.Median > 0 {
+				line.points = append(line.points, dot{r.x(p), e.Median, e.Lo, e.Hi})
+				most, least = max(most, e.Median), min(least, e.Median)
+			}
+		}
+		if len(line.points) > 0 {
+			all = append(all, line)
+		}
+	}
+	if len(all) == 0 {
+		return "", "", "", false
+	}
+	if len(r.Points) == 1 {
+		c := bars{title: title + ", " + r.title(r.Points[0]), write: write}
+		for _, s := range all {
+			c.rows = append(c.rows, bar{name: s.name, number: s.number, parts: []float64{s.points[0].y}})
+		}
+		return file, c.title, c.svg(), true
+	}
+	const far = 20 // more than that, and the small ones would lie on the ground
+	c := chart{title: title, x: r.axis(), y: "", ticks: r.ticks(), y0: most/least < far, write: write, series: all, bytes: name == "per_client"}
+	return file, title, c.svg(), true
+}
+
+// shown are the subjects without the one that is there for the noise.
+func (r Result) shown() (all []Subject) {
+	for _, s := range r.Subjects {
+		if !s.Again {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+func (r Result) axis() string {
+	switch r.Setting.Over {
+	case "idle":
+		return fmt.Sprintf("silent clients besides %s busy", grouped(r.Points[0].Clients))
+	case "size":
+		return "bytes of a message"
+	}
+	return "clients"
+}
+
+func (r Result) ticks() (ticks []tick) {
+	for _, p := range r.Points {
+		ticks = append(ticks, tick{r.x(p), grouped(int(r.x(p)))})
+	}
+	return ticks
+}
+
+// busiest is the last point at which at least half of the subjects were
+// measured.
+func (r Result) busiest() (point int) {
+	for j := range r.Points {
+		n := 0
+		for _, s := range r.shown() {
+			if s.Cells[j].Invalid == "" && len(s.Cells[j].Runs) > 0 {
+				n++
+			}
+		}
+		if n > 0 && 2*n >= len(r.shown()) {
+			point = j
+		}
+	}
+	return point
+}
+
+// latencies shows which share of the requests took at most how long, the tail
+// spread out: each mark stands for ten times fewer requests.
+func (r Result) latencies() (_, _, svg string, ok bool) {
+	j := r.busiest()
+	c := chart{
+		title: "latency, " + r.title(r.Points[j]), x: "of 100 requests, so many took at most …", write: duration, plain: true,
+		ticks: []tick{{1, "0"}, {10, "90"}, {100, "99"}, {1000, "99.9"}, {10000, "99.99"}},
+	}
+	rarest := 10.0
+	for i, s := range r.shown() {
+		cell := s.Cells[j]
+		if cell.Invalid != "" || s.Failure != "" {
+			continue
+		}
+		for k, h := range []Histogram{cell.Latency, cell.Naive} {
+			if h.Histogram == nil || h.TotalCount() == 0 {
+				continue
+			}
+			line := series{name: harmless(s.Name), number: i, naive: k == 1}
+			if line.naive {
+				line.name += " naive"
+			}
+			for one := 1.0; one <= float64(h.TotalCount())/10 && one <= 1e4; one *= math.Pow(10, 0.25) {
+				y := float64(h.ValueAtPercentile(100-100/one)) / 1000
+				line.points = append(line.points, dot{one, y, y, y})
+				rarest = max(rarest, one)
+			}
+			if len(line.points) > 0 {
+				c.series = append(c.series, line)
+			}
+		}
+	}
+	for len(c.ticks) > 2 && c.ticks[len(c.ticks)-1].at > rarest*1.5 {
+		c.ticks = c.ticks[:len(c.ticks)-1]
+	}
+	return "latency", c.title, c.svg(), len(c.series) > 0
+}
+
+// shares shows what of a request's CPU time is the program's and what the
+// kernel's.
+func (r Result) shares() (_, _, svg string, ok bool) {
+	j := r.busiest()
+	c := bars{title: "what a request costs, " + r.title(r.Points[j]), says: []string{"program (user)", "kernel (system)"}, write: duration}
+	for i, s := range r.shown() {
+		cell := s.Cells[j]
+		cpu, measured := cell.Summary["cpu"]
+		if cell.Invalid != "" || !measured {
+			continue
+		}
+		row := bar{name: harmless(s.Name), number: i, parts: []float64{cell.Summary["user"].Median, cell.Summary["system"].Median}}
+		if total(row.parts) == 0 {
+			row.note = duration(cpu.Median) + ", whose is not known"
+		}
+		c.rows = append(c.rows, row)
+	}
+	return "shares", c.title, c.svg(), len(c.rows) > 0
+}
+
+// saveCharts writes each chart to a file of its own.
+func (r Result) saveCharts(folder string) error {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	for _, p := range r.pictures() {
+		to := report.Target{Format: "svg", File: filepath.Join(folder, p.Name+".svg")}
+		if err := to.Write([]byte(p.SVG)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

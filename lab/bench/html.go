@@ -1,0 +1,107 @@
+package bench
+
+import (
+	_ "embed"
+	"encoding/base64"
+	"io"
+	"strings"
+
+	"socketlab/lab/report"
+)
+
+//go:embed page.html
+var page string
+
+// A View is what a page shows, in its order.
+type View struct {
+	Title    string
+	When     string
+	Machine  string
+	Lead     []string // sentences in large letters
+	Partial  bool
+	Tables   []Table
+	Matrix   string // text in columns
+	Cards    []Card
+	Pictures []Embedded
+	Says     []string // what tables and pictures cannot
+}
+
+// A Table has a row for each subject.
+type Table struct {
+	Head []string
+	Rows []Row
+}
+
+// A Row is a subject's, marked if its figures do not count.
+type Row struct {
+	Bad   bool
+	Name  string
+	Cells []string
+}
+
+// A Card is what a model says of itself.
+type Card struct{ Name, Summary, Holds, Waits, Limit, Page string }
+
+// An Embedded picture is a part of the page's text, so that the page is one
+// file.
+type Embedded struct{ Name, Title, Data string }
+
+// HTML writes one page that needs nothing else, no network and no script.
+func (r Result) HTML(w io.Writer) error {
+	v := r.View()
+	v.Title = "lab bench"
+	return v.Write(w)
+}
+
+// Write writes the page.
+func (v View) Write(w io.Writer) error { return report.Page(w, page, v) }
+
+// View is what a page shows of the result.
+func (r Result) View() View {
+	v := View{
+		When: r.Started.Format("2 January 2006, 15:04"), Machine: r.Machine.String(),
+		Partial: r.Partial, Pictures: r.Embedded(),
+	}
+	columns := r.columns()
+	for j, p := range r.Points {
+		t := Table{Head: []string{r.title(p)}}
+		for _, c := range columns {
+			t.Head = append(t.Head, c.head)
+		}
+		for _, s := range r.Subjects {
+			cell := s.Cells[j]
+			row := Row{Name: harmless(s.Name), Bad: s.Failure != "" || cell.Invalid != ""}
+			switch {
+			case s.Failure != "":
+				row.Cells = []string{"FAILED, see below"}
+			case len(cell.Runs) == 0:
+				row.Cells = []string{"– " + cell.Skipped}
+			default:
+				for _, c := range columns {
+					row.Cells = append(row.Cells, c.show(s, cell))
+				}
+			}
+			t.Rows = append(t.Rows, row)
+		}
+		v.Tables = append(v.Tables, t)
+	}
+	for _, line := range r.Sentences() {
+		switch {
+		case line == "":
+		case strings.HasPrefix(line, "    ") && len(v.Says) > 0: // it goes on
+			v.Says[len(v.Says)-1] += " " + strings.TrimSpace(line)
+		default:
+			v.Says = append(v.Says, line)
+		}
+	}
+	return v
+}
+
+// Embedded are the charts of the result.
+func (r Result) Embedded() (all []Embedded) {
+	for _, p := range r.pictures() {
+		data := "data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString([]byte(p.SVG))
+		all = append(all, Embedded{p.Name, p.Title, data})
+	}
+	return all
+}

@@ -1,0 +1,85 @@
+package bench
+
+import (
+	"fmt"
+	"time"
+)
+
+// A Judgement is what decides whether a run counts: measured facts, as shares
+// of the time that the run took.
+type Judgement struct {
+	Busy    float64 `json:"generator_busy"`    // of the generator's threads: on a CPU
+	Waited  float64 `json:"generator_waited"`  // of the generator's threads: ready, and without a CPU
+	Dragged float64 `json:"generator_late"`    // of an open loop's requests: late by the generator's fault
+	Server  float64 `json:"server_busy"`       // of the server's CPUs, or of its busiest thread if that is more
+	Stolen  float64 `json:"machine_stolen"`    // of all CPUs: taken by the machine below
+	Others  float64 `json:"machine_others"`    // of all CPUs: used by other programs
+	Cost    float64 `json:"generator_cpu"`     // CPU time of the generator, µs per request
+	Invalid string  `json:"invalid,omitempty"` // why the run does not count
+}
+
+// What is forgiven. The figures are about what can be told apart from no
+// disturbance at all in a run of a second: the kernel counts the machine's time
+// in steps of 10 ms.
+const (
+	mostBusy    = 0.95
+	mostWaited  = 0.05
+	mostDragged = 0.01
+	mostStolen  = 0.02
+	mostOthers  = 0.05
+)
+
+// circumstances are what a run is judged by.
+type circumstances struct {
+	took    time.Duration
+	threads int // of the generator
+	server  int // CPUs that the server may use
+	cpus    int // of the machine
+	tally   tally
+	spent   spending
+	machine usage         // during the run
+	own     time.Duration // CPU that this process used
+	pinned  bool          // generator and server have CPUs of their own
+}
+
+func (c circumstances) judge() Judgement {
+	share := func(d time.Duration, of int) float64 {
+		return d.Seconds() / (c.took.Seconds() * float64(max(1, of)))
+	}
+	j := Judgement{
+		Busy:   share(c.tally.ran, c.threads),
+		Waited: share(c.tally.waited, c.threads),
+		Server: max(share(c.spent.cpu, c.server), share(c.spent.busiest, 1)),
+		Stolen: share(c.machine.stolen, c.cpus),
+		Others: max(0, share(c.machine.busy-c.own-c.spent.cpu, c.cpus)),
+	}
+	if c.tally.requests > 0 {
+		j.Cost = micros(c.tally.ran) / float64(c.tally.requests)
+	}
+	if c.tally.planned > 0 {
+		j.Dragged = float64(c.tally.dragged) / float64(c.tally.planned)
+	}
+	if c.tally.requests > 0 { // the cost of silence nobody disturbs
+		j.Invalid = j.why(c.pinned)
+	}
+	return j
+}
+
+// why is the first reason that there is.
+func (j Judgement) why(pinned bool) string {
+	switch {
+	case j.Stolen > mostStolen:
+		return fmt.Sprintf("the machine below took %s of the CPU time away (steal)", percent(j.Stolen))
+	case j.Others > mostOthers:
+		return fmt.Sprintf("other programs used %s of the machine", percent(j.Others))
+	case j.Waited > mostWaited && pinned:
+		return fmt.Sprintf("the generator waited for its CPU for %s of the time", percent(j.Waited))
+	case j.Waited > mostWaited:
+		return fmt.Sprintf("the generator waited for a CPU for %s of the time: it and the server share too few", percent(j.Waited))
+	case j.Dragged > mostDragged:
+		return fmt.Sprintf("the generator began %s of the requests late", percent(j.Dragged))
+	case j.Busy > mostBusy && j.Server < mostBusy-0.05:
+		return fmt.Sprintf("the generator was the limit: it was busy for %s of the time, the server for %s", percent(j.Busy), percent(j.Server))
+	}
+	return ""
+}

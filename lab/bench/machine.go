@@ -1,0 +1,98 @@
+package bench
+
+import (
+	"bytes"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Machine is where it was measured. Numbers from two of them are not to be
+// compared.
+type Machine struct {
+	CPU    string `json:"cpu"`
+	CPUs   int    `json:"cpus"`
+	Kernel string `json:"kernel"`
+	Go     string `json:"go"`
+}
+
+// ThisMachine is the one that this runs on.
+func ThisMachine() Machine {
+	m := Machine{CPU: runtime.GOARCH, CPUs: len(allowed()), Go: runtime.Version()}
+	var name unix.Utsname
+	if unix.Uname(&name) == nil {
+		m.Kernel = unix.ByteSliceToString(name.Sysname[:]) + " " + unix.ByteSliceToString(name.Release[:])
+	}
+	text, _ := os.ReadFile("/proc/cpuinfo")
+	if _, rest, found := strings.Cut(string(text), "model name"); found {
+		line, _, _ := strings.Cut(rest, "\n")
+		m.CPU = strings.TrimLeft(line, "\t :")
+	}
+	return m
+}
+
+func (m Machine) String() string {
+	return m.CPU + ", " + count(m.CPUs, "CPU") + ", " + m.Kernel + ", " + m.Go
+}
+
+// allowed are the CPUs that this process may use.
+func allowed() (cpus []int) {
+	var set unix.CPUSet
+	if unix.SchedGetaffinity(unix.Getpid(), &set) != nil {
+		return nil
+	}
+	for cpu := range 1024 {
+		if set.IsSet(cpu) {
+			cpus = append(cpus, cpu)
+		}
+	}
+	return cpus
+}
+
+// divide gives the generator CPUs of its own, one for each thread, and the
+// server the others: so neither waits for the other, and a wait that remains is
+// a stranger's doing. Of one CPU there is nothing to divide.
+func divide(cpus []int, threads int) (generator, server []int) {
+	if len(cpus) <= threads {
+		return nil, nil
+	}
+	return cpus[len(cpus)-threads:], cpus[:len(cpus)-threads]
+}
+
+// usage is how all CPUs together have spent their time: /proc/stat, proc_stat(5).
+// Interrupts are left out. They work for whoever sent a segment over loopback,
+// and the kernel bills them to nobody; or to whoever was there, and then they
+// are in the account of the server and of the generator already.
+type usage struct {
+	busy   time.Duration // in programs and their system calls
+	stolen time.Duration // kept away by the machine below, if this one is virtual
+}
+
+func machineUsage() (u usage) {
+	text, _ := os.ReadFile("/proc/stat")
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	for i, field := range bytes.Fields(line) {
+		ticks, _ := strconv.Atoi(string(field))
+		spent := time.Duration(ticks) * time.Second / 100
+		switch i {
+		case 1, 2, 3: // user, nice, system
+			u.busy += spent
+		case 8:
+			u.stolen += spent
+		}
+	}
+	return u
+}
+
+// ownCPU is what this process has used.
+func ownCPU() time.Duration {
+	var used unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &used) != nil {
+		return 0
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}

@@ -1,0 +1,201 @@
+package bench
+
+import (
+	"context"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"socketlab/lab/subject"
+)
+
+// A running is a measurement under way.
+type running struct {
+	Options
+	ctx    context.Context
+	server *subject.Subject
+	load   *load
+	point  Point
+	empty  memory // of the server without clients
+}
+
+func (r *running) newLoad(threads int) (*load, error) {
+	l, err := newLoad(r.ctx, crowd{
+		to: r.server.Addr(), size: r.point.Size, cpus: r.CPUs, threads: threads,
+		patience: r.Patience + r.Options.Freeze,
+	})
+	return l, explain(err)
+}
+
+// baseline serves one client, and weighs the server when it has left: the
+// first client pays for much that the others find.
+func (r *running) baseline() error {
+	before, err := r.server.Tree()
+	if err != nil {
+		return err
+	}
+	first, err := r.newLoad(1)
+	if err != nil {
+		return err
+	}
+	err = first.connect(1)
+	first.close()
+	if err != nil {
+		return explain(err)
+	}
+	tree, err := r.deserted(len(before.Processes))
+	r.empty = weigh(tree)
+	return err
+}
+
+// deserted waits until nobody is connected any more, and no more processes are
+// left than there were; but not for ever: some servers keep theirs.
+func (r *running) deserted(processes int) (subject.Tree, error) {
+	deadline := time.Now().Add(300 * time.Millisecond)
+	for pause := time.Millisecond; ; pause *= 2 {
+		tree, err := r.server.Tree()
+		late := time.Now().After(deadline)
+		if err != nil || late || len(tree.Processes) <= processes && r.connections() == 0 {
+			return tree, err
+		}
+		time.Sleep(pause) // nobody tells us when another program's descriptor is closed
+	}
+}
+
+func (r *running) connections() (n int) {
+	sockets, _ := r.server.Sockets()
+	for _, s := range sockets {
+		if s.State != subject.Listen && s.State != subject.TimeWait {
+			n++
+		}
+	}
+	return n
+}
+
+// measure has the clients come, takes the account before and after their
+// requests, and weighs the server while they are there.
+func (r *running) measure() (m measured, err error) {
+	clients := r.point.Clients + r.point.Idle
+	if r.Mode != "churn" {
+		if err := r.load.connect(clients); err != nil {
+			return m, explain(err)
+		}
+	}
+	if _, err := r.request(min(r.Duration/5, 200*time.Millisecond)); err != nil { // warm up
+		return m, explain(err)
+	}
+	before, err := lookAt(r.server)
+	if err != nil {
+		return m, err
+	}
+	machine, own := machineUsage(), ownCPU()
+	thaw := r.freezeInMidRun()
+	queue := r.lookInMidRun()
+	t, err := r.request(r.Duration)
+	thaw()
+	m.Queued = <-queue
+	if err != nil {
+		return m, explain(err)
+	}
+	machineAfter, own := machineUsage(), ownCPU()-own
+	after, err := lookAt(r.server)
+	if err != nil {
+		return m, err
+	}
+	m.latency, m.naive = t.latency, t.naive
+	m.account(t, after.since(before))
+	m.Threads, m.Processes, m.Files = after.tree.Threads, len(after.tree.Processes), after.tree.Files
+	full := weigh(after.tree)
+	m.PSS, m.RSS = full.pss, full.rss
+	const few = 10
+	if r.Mode != "churn" && clients >= few {
+		growth := float64(full.pss-r.empty.pss) / float64(clients)
+		m.PerClient = &growth
+	}
+	m.Judgement = circumstances{
+		took: t.took, threads: r.Threads, server: max(1, len(r.Server)), cpus: len(allowed()),
+		tally: t, spent: after.since(before), own: own, pinned: len(r.CPUs) > 0,
+		machine: usage{machineAfter.busy - machine.busy, machineAfter.stolen - machine.stolen},
+	}.judge()
+	return m, nil
+}
+
+// request is the phase that is measured.
+func (r *running) request(d time.Duration) (tally, error) {
+	switch r.Mode {
+	case "rate":
+		return r.load.openLoop(r.point.Clients, r.Rate, d)
+	case "churn":
+		return r.load.churn(r.point.Clients, d)
+	case "idle":
+		return r.load.closedLoop(0, d)
+	}
+	return r.load.closedLoop(r.point.Clients, d)
+}
+
+// freezeInMidRun stops the server and all its descendants for a while, beginning
+// so that the middle of it is the middle of the run. What it returns lets them
+// go on in any case, and waits until that is done.
+func (r *running) freezeInMidRun() (thaw func()) {
+	if r.Options.Freeze == 0 {
+		return func() {}
+	}
+	over, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-time.After((r.Duration - r.Options.Freeze) / 2):
+		case <-over:
+			return
+		}
+		defer r.signal(unix.SIGCONT)
+		r.signal(unix.SIGSTOP)
+		select {
+		case <-time.After(r.Options.Freeze):
+		case <-over:
+		}
+	}()
+	return func() {
+		close(over)
+		<-done
+	}
+}
+
+func (r *running) signal(sig syscall.Signal) {
+	tree, _ := r.server.Tree()
+	for _, p := range tree.Processes {
+		syscall.Kill(p.Pid, sig)
+	}
+}
+
+// lookInMidRun looks into the kernel's queues once, in the middle of the run.
+func (r *running) lookInMidRun() <-chan int {
+	found := make(chan int, 1)
+	time.AfterFunc(r.Duration/2, func() { found <- queued(r.server) })
+	return found
+}
+
+// account takes down what a request cost.
+func (m *measured) account(t tally, s spending) {
+	m.Seconds, m.Requests, m.Late, m.Unsent = t.took.Seconds(), t.requests, t.late, t.unsent
+	if t.requests == 0 {
+		m.IdleCPU = s.cpu.Seconds() * 1000 / t.took.Seconds()
+		return
+	}
+	n := float64(t.requests)
+	m.Rate = n / t.took.Seconds()
+	m.CPU = micros(s.cpu) / n
+	if sampled := s.user + s.system; sampled >= s.cpu*4/5 { // of many processes the kernel tells too little
+		m.User = m.CPU * s.user.Seconds() / sampled.Seconds()
+		m.System = m.CPU - m.User
+	}
+	if s.whole {
+		starved, voluntary, involuntary := micros(s.starved)/n, float64(s.voluntary)/n, float64(s.involuntary)/n
+		m.Starved, m.Voluntary, m.Involuntary = &starved, &voluntary, &involuntary
+	}
+	at := func(percentile float64) float64 { return float64(t.latency.ValueAtPercentile(percentile)) / 1000 }
+	m.P50, m.P90, m.P99, m.P999, m.Max = at(50), at(90), at(99), at(99.9), at(100)
+}
+
+func micros(d time.Duration) float64 { return float64(d) / 1000 }

@@ -1,0 +1,177 @@
+package bench
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+)
+
+// Sentences say what the table cannot: what failed or does not count, the
+// noise, how costs grow, what an open loop could not send.
+func (r Result) Sentences() (lines []string) {
+	say := func(format string, args ...any) {
+		lines = append(lines, wrap(fmt.Sprintf(format, args...), 80)...)
+	}
+	gap := func() {
+		if len(lines) > 0 && lines[len(lines)-1] == "" {
+			return
+		}
+		lines = append(lines, "")
+	}
+	gap()
+	for _, s := range r.Subjects {
+		if s.Failure != "" {
+			say("%s FAILED: %s", harmless(s.Name), harmless(s.Failure))
+		}
+	}
+	r.sayInvalid(say)
+	gap()
+	for _, s := range r.Subjects {
+		if s.Fit != nil && !s.Again {
+			say("CPU per request, %s: %s", harmless(s.Name), s.Fit.Says)
+		}
+	}
+	gap()
+	r.sayLate(say)
+	r.sayCalls(say)
+	gap()
+	r.sayNoise(say)
+	r.sayBefore(say)
+	for len(lines) > 0 && lines[len(lines)-1] == "" {
+		lines = lines[:len(lines)-1]
+	}
+	return lines
+}
+
+// sayInvalid says for each point who is not to be compared, and why the first of
+// them is not.
+func (r Result) sayInvalid(say func(string, ...any)) {
+	for j, p := range r.Points {
+		var names []string
+		why := ""
+		for _, s := range r.Subjects {
+			if cell := s.Cells[j]; cell.Invalid != "" {
+				names = append(names, harmless(s.Name))
+				why = cmp.Or(why, cell.Invalid)
+			}
+		}
+		if len(names) > 0 {
+			say("INVALID with %s: %s. %s: %s.", r.title(p), strings.Join(names, ", "), titled(names[0]), why)
+		}
+	}
+}
+
+func (r Result) sayLate(say func(string, ...any)) {
+	if r.Setting.Mode != "rate" {
+		return
+	}
+	for j, p := range r.Points {
+		for _, s := range r.Subjects {
+			cell := s.Cells[j]
+			if late, all := cell.late(); late > 0 {
+				var unsent int64
+				for _, run := range cell.Runs {
+					unsent += run.Unsent
+				}
+				say("%s with %s: of %s requests %s could not be sent in time, since their clients still waited; of those %s were never sent.",
+					harmless(s.Name), r.title(p), grouped(int(all)), grouped(int(late)), grouped(int(unsent)))
+			}
+		}
+	}
+	say("p50 and p99 count from the moment that was planned; naive p99 from that of sending, which leaves out how long a request had to wait for its turn.")
+}
+
+func (r Result) sayCalls(say func(string, ...any)) {
+	for j, p := range r.Points {
+		for _, s := range r.Subjects {
+			cell := s.Cells[j]
+			if cell.CallsBy == "" {
+				continue
+			}
+			total := 0.0
+			for _, n := range cell.Calls {
+				total += n
+			}
+			names := slices.SortedFunc(maps.Keys(cell.Calls), func(a, b string) int {
+				if cell.Calls[a] == cell.Calls[b] {
+					return strings.Compare(a, b)
+				}
+				return int(math.Copysign(1, cell.Calls[b]-cell.Calls[a]))
+			})
+			text := ""
+			for _, name := range names {
+				if cell.Calls[name] >= 0.005 {
+					text += fmt.Sprintf(", %.2f %s", cell.Calls[name], name)
+				}
+			}
+			say("system calls per request, %s with %s, counted by %s: %.2f%s",
+				harmless(s.Name), r.title(p), cell.CallsBy, total, strings.Replace(text, ",", " =", 1))
+		}
+	}
+}
+
+// sayNoise says what can be told apart.
+func (r Result) sayNoise(say func(string, ...any)) {
+	last := Subject{}
+	if len(r.Subjects) > 0 {
+		last = r.Subjects[len(r.Subjects)-1]
+	}
+	if !last.Again || r.Setting.Mode == "idle" {
+		return
+	}
+	first, worst, known := r.Subjects[r.First], 0.0, false
+	for j := range r.Points {
+		if first.Cells[j].Invalid != "" || last.Cells[j].Invalid != "" || len(last.Cells[j].Runs) == 0 {
+			continue
+		}
+		known = true
+		for _, name := range []string{"cpu", "rate"} {
+			worst = max(worst, r.noise(j, metricNamed(name)))
+		}
+	}
+	name := harmless(first.Name)
+	if !known {
+		say("How much %s differs from itself is not known: nothing is compared.", name)
+		return
+	}
+	say("%s, measured twice, differs from itself by up to %s: no smaller difference is told. CPU is: CPU time per request, compared with %s.",
+		name, percent(worst), name)
+	if worst > tooNoisy {
+		say("INVALID: where it differs by more than %s nothing is compared; try again on a quiet machine.", percent(tooNoisy))
+	}
+	if r.Setting.Rounds < enough {
+		say("With fewer than %d rounds chance explains any difference.", enough)
+	}
+}
+
+func (r Result) sayBefore(say func(string, ...any)) {
+	if r.Setting.Baseline == "" {
+		return
+	}
+	say("Compared with %s:", harmless(r.Setting.Baseline))
+	for j, p := range r.Points {
+		for _, s := range r.Subjects {
+			cell := s.Cells[j]
+			if len(cell.Before) == 0 {
+				if !s.Again && len(cell.Runs) > 0 {
+					say("  %s with %s: not there, or INVALID", harmless(s.Name), r.title(p))
+				}
+				continue
+			}
+			text := ""
+			for _, name := range compared {
+				v, there := cell.Before[name]
+				switch {
+				case there && v.Different:
+					text += fmt.Sprintf(", %s × %.2f (p = %.3f)", name, v.Ratio, v.P)
+				case there && name == "cpu":
+					text += ", cpu the same"
+				}
+			}
+			say("  %s with %s: %s", harmless(s.Name), r.title(p), strings.TrimPrefix(text, ", "))
+		}
+	}
+}

@@ -1,0 +1,53 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// A Crowd is how many clients a server served at once, and what happened to the
+// next one.
+type Crowd struct {
+	Served int
+	Most   int    // how many came
+	Why    string // what happened to the next one; "": there was none
+}
+
+// Serves finds out how many clients a server serves at once, of most: they come
+// a few at a time, each of them has to get an answer, and all stay.
+func Serves(ctx context.Context, s Server, most int, patience, limit time.Duration) (c Crowd, err error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	o := Options{Patience: patience}
+	o.Threads = 1
+	o.divide()
+	subject := newSubject(s, nil)
+	server, err := o.start(ctx, &subject)
+	if err != nil {
+		return c, err
+	}
+	defer server.Stop()
+	r := running{Options: o, ctx: ctx, server: server, point: Point{Size: 64}}
+	if r.load, err = r.newLoad(1); err != nil {
+		return c, err
+	}
+	defer r.load.close()
+	err = r.load.connect(most)
+	c.Most = most
+	for _, client := range r.load.threads[0].clients {
+		if client.state == silent {
+			c.Served++
+		}
+	}
+	wrong, blamed := errors.AsType[*ServerError](err)
+	switch {
+	case blamed:
+		c.Why = wrong.Says
+	case errors.Is(err, context.Canceled):
+		c.Why = "time was over"
+	case err != nil:
+		return c, explain(err)
+	}
+	return c, nil
+}

@@ -1,0 +1,103 @@
+package bench
+
+import (
+	"math"
+	"testing"
+)
+
+func TestEstimate(t *testing.T) {
+	e := estimate([]float64{5, 1, 4, 2, 3})
+	if e.Median != 3 || e.Lo != 1 || e.Hi != 5 || e.Confidence < 0.93 || e.Runs != 5 {
+		t.Errorf("five runs: %+v, want from the least to the greatest", e)
+	}
+	e = estimate([]float64{1, 2})
+	if e.Median != 1.5 || e.Confidence != 0 || math.IsInf(e.Lo, 0) || e.spread() != 0 {
+		t.Errorf("two runs: %+v, want no interval", e)
+	}
+}
+
+// A difference is told if chance does not explain it, and noise does not.
+func TestCompare(t *testing.T) {
+	a, b := []float64{10, 10.1, 9.9, 10.2, 9.8}, []float64{11, 11.1, 10.9, 11.2, 10.8}
+	if v := compare(a, b, 0.03); !v.Different || math.Abs(v.Ratio-1.1) > 0.01 {
+		t.Errorf("10 %% more, with noise of 3 %%: %+v", v)
+	}
+	if v := compare(a, b, 0.12); v.Different {
+		t.Errorf("10 %% more, with noise of 12 %%: %+v", v)
+	}
+	if v := compare(a, a, 0); v.Different || v.Ratio != 1 {
+		t.Errorf("the same: %+v", v)
+	}
+	if v := compare(a[:3], b[:3], 0); v.Different {
+		t.Errorf("three runs cannot tell: %+v", v)
+	}
+	if v := compare([]float64{0, 0}, []float64{0, 0}, 0); math.IsNaN(v.P) || math.IsNaN(v.Ratio) {
+		t.Errorf("nothing: %+v", v)
+	}
+}
+
+// A cell counts while more than half of its runs do, and leaves out the others.
+func TestCellLeavesOutWhatDoesNotCount(t *testing.T) {
+	bad := Judgement{Invalid: "noise"}
+	c := Cell{Runs: []Run{{CPU: 1}, {CPU: 2}, {CPU: 100, Judgement: bad}}}
+	c.sumUp()
+	if c.Invalid != "" || c.Summary["cpu"].Median != 1.5 {
+		t.Errorf("one of three: %q, median %v", c.Invalid, c.Summary["cpu"].Median)
+	}
+	c.Runs[1].Judgement = bad
+	c.sumUp()
+	if c.Invalid != "2 of 3 runs do not count: noise" {
+		t.Errorf("two of three: %q", c.Invalid)
+	}
+}
+
+// Where a side does not count, nothing is compared.
+func TestNoRatioOfWhatDoesNotCount(t *testing.T) {
+	runs := func(cpu float64, why string) (all []Run) {
+		for range 5 {
+			all = append(all, Run{CPU: cpu, Requests: 1, Judgement: Judgement{Invalid: why}})
+			cpu *= 1.001
+		}
+		return all
+	}
+	for _, test := range []struct {
+		name                 string
+		first, second, again string
+		want                 bool
+	}{
+		{"all count", "", "", "", true},
+		{"the second does not", "", "noise", "", false},
+		{"the first does not", "noise", "", "", false},
+	} {
+		r := Result{Points: []Point{{Clients: 1}}, Subjects: []Subject{
+			{Name: "a", Cells: []Cell{{Runs: runs(1, test.first)}}},
+			{Name: "b", Cells: []Cell{{Runs: runs(2, test.second)}}},
+			{Name: "a again", Again: true, Cells: []Cell{{Runs: runs(1, test.again)}}},
+		}}
+		r.conclude(nil)
+		v, compared := r.Subjects[1].Cells[0].Against["cpu"]
+		if compared != test.want || compared && !v.Different {
+			t.Errorf("%s: %+v, compared: %v", test.name, v, compared)
+		}
+	}
+}
+
+func TestJudgement(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		Judgement
+		want bool
+	}{
+		{"quiet", Judgement{Busy: 0.9, Server: 0.99}, true},
+		{"both at their limit", Judgement{Busy: 0.99, Server: 0.97}, true},
+		{"the generator is the limit", Judgement{Busy: 0.99, Server: 0.6}, false},
+		{"no CPU for the generator", Judgement{Waited: 0.2}, false},
+		{"steal", Judgement{Stolen: 0.1}, false},
+		{"others", Judgement{Others: 0.3}, false},
+		{"late", Judgement{Dragged: 0.1}, false},
+	} {
+		if why := test.why(true); (why == "") != test.want {
+			t.Errorf("%s: %q", test.name, why)
+		}
+	}
+}

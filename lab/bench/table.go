@@ -1,0 +1,229 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"socketlab/lab/report"
+)
+
+// A column is a figure of the table.
+type column struct {
+	head  string
+	width int
+	show  func(s Subject, c Cell) string
+}
+
+// median is the column of a metric, as show writes it.
+func median(head string, width int, name string, show func(float64) string) column {
+	return column{head, width, func(_ Subject, c Cell) string {
+		e, known := c.Summary[name]
+		if !known {
+			return "–"
+		}
+		return show(e.Median)
+	}}
+}
+
+func whole(x float64) string { return grouped(int(math.Round(x))) }
+
+// columns are those that mean something in the mode.
+func (r Result) columns() []column {
+	rate := median("requests/s", 11, "rate", si)
+	latency := []column{median("p50", 8, "p50", duration), median("p99", 8, "p99", duration)}
+	cost := []column{
+		median("CPU/req", 8, "cpu", duration),
+		{"switches", 9, switches},
+		median("memory", 9, "pss", size),
+		{"CPU is", 9, Subject.verdict},
+	}
+	switch r.Setting.Mode {
+	case "idle":
+		return []column{
+			{"memory/client", 14, perClient},
+			median("in all", 10, "pss", size),
+			median("processes", 10, "processes", whole),
+			median("threads", 9, "threads", whole),
+			median("files", 9, "files", whole),
+			{"CPU ms/s", 9, func(_ Subject, c Cell) string { return digits(c.Summary["idle_cpu"].Median, 2) }},
+		}
+	case "rate":
+		naive := column{"naive p99", 10, func(_ Subject, c Cell) string {
+			if c.Naive.Histogram == nil {
+				return "–"
+			}
+			return duration(float64(c.Naive.ValueAtPercentile(99)) / 1000)
+		}}
+		late := column{"late", 7, func(_ Subject, c Cell) string {
+			late, all := c.late()
+			if all == 0 {
+				return "–"
+			}
+			return percent(float64(late) / float64(all))
+		}}
+		return slices.Concat([]column{rate}, latency, []column{naive, late}, cost[:1], cost[3:])
+	case "churn":
+		rate.head = "connects/s"
+	}
+	spread := column{"±", 6, func(_ Subject, c Cell) string {
+		if e := c.Summary["rate"]; e.Confidence > 0 {
+			return percent(e.spread())
+		}
+		return ""
+	}}
+	return slices.Concat([]column{rate, spread}, latency, cost)
+}
+
+func switches(_ Subject, c Cell) string {
+	voluntary, known := c.Summary["voluntary"]
+	involuntary := c.Summary["involuntary"]
+	if !known && involuntary.Runs == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.2f", voluntary.Median+involuntary.Median)
+}
+
+func perClient(_ Subject, c Cell) string {
+	e, known := c.Summary["per_client"]
+	if !known {
+		return "–"
+	}
+	return size(e.Median)
+}
+
+// late counts what an open loop could not send in time, in all runs.
+func (c Cell) late() (late, all int64) {
+	for _, r := range c.Runs {
+		late += r.Late + r.Unsent
+		all += r.Requests + r.Unsent
+	}
+	return late, all
+}
+
+// verdict is what the comparison of CPU time with the first subject says.
+func (s Subject) verdict(c Cell) string {
+	v, compared := c.Against["cpu"]
+	switch {
+	case c.Invalid != "":
+		return "INVALID"
+	case !compared:
+		return ""
+	case !v.Different:
+		return "the same"
+	}
+	return fmt.Sprintf("× %.2f", v.Ratio)
+}
+
+// Text writes the result for people: a table of 80 columns, and in sentences
+// what the table cannot say.
+func (r Result) Text(w io.Writer, style report.Style) {
+	if r.Partial {
+		fmt.Fprintf(w, "PARTIAL: it was interrupted; this is what there is.\n\n")
+	}
+	for j, p := range r.Points {
+		if j > 0 {
+			fmt.Fprintln(w)
+		}
+		r.table(w, style, j, r.title(p))
+	}
+	for _, line := range r.Sentences() {
+		fmt.Fprintln(w, line)
+	}
+}
+
+func (r Result) table(w io.Writer, style report.Style, point int, title string) {
+	columns := r.columns()
+	label := 80
+	for _, c := range columns {
+		label -= c.width
+	}
+	row := pad(title, label)
+	if utf8.RuneCountInString(title) >= label {
+		fmt.Fprintln(w, title)
+		row = pad("", label)
+	}
+	for _, c := range columns {
+		row += flush(c.head, c.width)
+	}
+	fmt.Fprintln(w, paint(style, "1", strings.TrimRight(row, " ")))
+	for _, s := range r.Subjects {
+		cell := s.Cells[point]
+		row := pad(" "+Shorten(harmless(s.Name), label-2), label)
+		switch {
+		case s.Failure != "":
+			row += "  FAILED, see below"
+		case cell.Skipped != "":
+			row += "  – " + cell.Skipped
+		case len(cell.Runs) == 0:
+			row += "  – not measured"
+		default:
+			for _, c := range columns {
+				row += flush(c.show(s, cell), c.width)
+			}
+		}
+		if s.Failure != "" || cell.Invalid != "" {
+			row = paint(style, "7", strings.TrimRight(row, " ")) // inverse: not by colour alone
+		}
+		fmt.Fprintln(w, strings.TrimRight(row, " "))
+	}
+}
+
+func pad(s string, width int) string {
+	return s + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s)))
+}
+
+func flush(s string, width int) string {
+	return strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s))) + s
+}
+
+// Shorten leaves out the middle of a long name: names often differ at the end.
+func Shorten(name string, most int) string {
+	runes := []rune(name)
+	if len(runes) <= most {
+		return name
+	}
+	return string(runes[:(most-1)/2]) + "…" + string(runes[len(runes)-most/2:])
+}
+
+func paint(style report.Style, code, s string) string {
+	if !style.Color {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+// Wrap breaks a sentence into lines of 80 columns.
+func Wrap(text string) []string { return wrap(text, 80) }
+
+// Figures are medians of a cell, as the table shows them; – if not known.
+func (c Cell) Figures(names ...string) (figures []string) {
+	write := map[string]func(float64) string{
+		"rate": si, "p50": duration, "p99": duration, "cpu": duration, "per_client": size, "pss": size,
+		"threads": whole, "processes": whole, "files": whole,
+	}
+	for _, name := range names {
+		text := "–"
+		if e, known := c.Summary[name]; known {
+			text = write[name](e.Median)
+		}
+		figures = append(figures, text)
+	}
+	return figures
+}
+
+// wrap breaks a sentence into lines. Those after the first are indented.
+func wrap(text string, width int) (lines []string) {
+	line := ""
+	for _, word := range strings.SplitAfter(text, " ") {
+		if line != "" && utf8.RuneCountInString(line+strings.TrimRight(word, " ")) > width {
+			lines = append(lines, strings.TrimRight(line, " "))
+			line = "    "
+		}
+		line += word
+	}
+	return append(lines, line)
+}

@@ -1,0 +1,85 @@
+package bench
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	"socketlab/models/session"
+)
+
+// harmless is text of a server's, or about it, that may go to a terminal.
+func harmless(text string) string {
+	return string(session.AppendHarmless(nil, []byte(text)))
+}
+
+// count is a number of things: "1 client", "1,000 clients".
+func count(n int, of string) string {
+	if n != 1 {
+		of += "s"
+	}
+	return grouped(n) + " " + of
+}
+
+// grouped is a number with commas.
+func grouped(n int) string {
+	text := strconv.Itoa(n)
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+func percent(share float64) string {
+	if share < 0.1 {
+		return strconv.FormatFloat(100*share, 'g', 2, 64) + " %"
+	}
+	return strconv.FormatFloat(100*share, 'f', 0, 64) + " %"
+}
+
+// digits is a number with so many digits that count, and no exponent.
+func digits(x float64, n int) string {
+	if x == 0 || math.IsNaN(x) || math.IsInf(x, 0) {
+		return strconv.FormatFloat(x, 'f', 0, 64)
+	}
+	after := max(0, n-1-int(math.Floor(math.Log10(math.Abs(x)))))
+	text := strconv.FormatFloat(x, 'f', after, 64)
+	return strings.TrimSuffix(text, ".")
+}
+
+// si is a number with a prefix of its size: 151k.
+func si(x float64) string {
+	switch {
+	case math.Abs(x) >= 999.5e3:
+		return digits(x/1e6, 3) + "M"
+	case math.Abs(x) >= 999.5:
+		return digits(x/1e3, 3) + "k"
+	}
+	return digits(x, 3)
+}
+
+// duration is a time given in µs.
+func duration(us float64) string {
+	switch {
+	case us >= 999.5e3:
+		return digits(us/1e6, 3) + " s"
+	case us >= 999.5:
+		return digits(us/1e3, 3) + " ms"
+	case us > 0 && us < 0.1:
+		return digits(us*1000, 2) + " ns"
+	}
+	return digits(us, 2+min(1, int(us/100))) + " µs"
+}
+
+// size is a number of bytes.
+func size(bytes float64) string {
+	switch a := math.Abs(bytes); {
+	case a >= 999.5*1024*1024:
+		return digits(bytes/(1<<30), 3) + " GiB"
+	case a >= 999.5*1024:
+		return digits(bytes/(1<<20), 3) + " MiB"
+	case a >= 99.5:
+		return digits(bytes/(1<<10), 2) + " KiB"
+	}
+	return digits(bytes, 2) + " B"
+}

@@ -1,0 +1,288 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"socketlab/lab/bench"
+	"socketlab/lab/report"
+	"socketlab/lab/verify"
+	"socketlab/models/session"
+)
+
+type compareCmd struct {
+	Model    modelsFlag    `predictor:"models" placeholder:"NAME,…" help:"Which models, or all; all is the default where no command is given."`
+	Check    []string      `predictor:"checks" placeholder:"GLOB,…" help:"Which checks; all, if none is named."`
+	Clients  []int         `default:"1,100" placeholder:"N,…" help:"How many busy clients to measure with (${default})."`
+	Crowd    int           `default:"1200" placeholder:"N" help:"How many clients come to see how many are served at once (${default})."`
+	Duration time.Duration `default:"200ms" placeholder:"TIME" help:"How long one run takes (${default})."`
+	Rounds   int           `default:"5" placeholder:"N" help:"How often everything is measured, in turn (${default})."`
+	Limit    int           `placeholder:"N" help:"How many clients the command serves at once by design; 0, the default: no limit."`
+	Timeout  time.Duration `default:"5s" placeholder:"TIME" help:"How long to wait for any one event (${default})."`
+	HTML     string        `name:"html" placeholder:"FILE" help:"Write one page too: the table, the charts, the checks, the models' cards."`
+	Command  []string      `arg:"" optional:"" help:"Any server: {port} in it is replaced. Without it, the port is appended; PORT is set too."`
+}
+
+func (compareCmd) Help() string {
+	return `Do they behave the same, what do they cost, and where does each break? In about a
+minute: lab verify, then a crowd that grows until somebody is not served, then lab
+bench. A column says at how many clients it was measured; who serves fewer is
+measured with fewer.
+
+Examples:
+  lab compare
+  lab compare --model=select,poll --html=compare.html
+  lab compare --model=goroutine -- ./server {port}
+
+Exit codes: 0 all behave the same; 1 a check failed, or a server answered wrongly;
+2 it could not run; 80 wrong command line; 130 interrupted.`
+}
+
+// Validate refuses what the grammar lets pass.
+func (cmd *compareCmd) Validate() error {
+	if cmd.Crowd < 1 {
+		return errors.New("--crowd is a number of clients; it must be positive")
+	}
+	return cmd.bench().Validate()
+}
+
+// verify and bench are the commands that this one is made of.
+func (cmd *compareCmd) verify() *verifyCmd {
+	return &verifyCmd{
+		Model: cmd.Model, Command: cmd.Command, Limit: cmd.Limit, Service: "echo", Timeout: cmd.Timeout, Rounds: 5,
+	}
+}
+
+func (cmd *compareCmd) bench() *benchCmd {
+	return &benchCmd{
+		Model: cmd.Model, Command: cmd.Command, Limit: cmd.Limit, Mode: "echo", Clients: cmd.Clients, Size: []int{64},
+		Duration: cmd.Duration, Rounds: cmd.Rounds, Timeout: cmd.Timeout,
+	}
+}
+
+// A comparison is all that was found out.
+type comparison struct {
+	verified report.Verify
+	crowds   []bench.Crowd // by server
+	measured bench.Result
+}
+
+func (cmd *compareCmd) Run(color colorFlag) error {
+	checks := verify.Select(cmd.Check)
+	if len(checks) == 0 {
+		return wrong("--check=%s matches none; lab verify --list shows all", strings.Join(cmd.Check, ","))
+	}
+	if err := bench.CheckFiles(cmd.Crowd); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	defer stop()
+	var line progress
+	c, err := cmd.compare(ctx, checks, &line)
+	line.clear()
+	if ctx.Err() != nil && len(c.measured.Subjects) == 0 {
+		return interrupted{}
+	}
+	if err != nil {
+		return err
+	}
+	style := color.style()
+	c.Text(os.Stdout, style)
+	if cmd.HTML != "" {
+		if err := c.save(cmd.HTML); err != nil {
+			return err
+		}
+	}
+	switch {
+	case c.measured.Partial:
+		return interrupted{}
+	case c.measured.Failed():
+		return failed{}
+	}
+	return verdict(c.verified, false)
+}
+
+// compare does one after the other: what is measured must not be disturbed by
+// what is checked.
+func (cmd *compareCmd) compare(ctx context.Context, checks []verify.Check, line *progress) (c comparison, err error) {
+	servers, err := cmd.verify().servers()
+	if err != nil {
+		return c, err
+	}
+	options, err := cmd.verify().options()
+	if err != nil {
+		return c, err
+	}
+	options.Checks = checks
+	options.Progress = func(p verify.Progress) { line.show("compare: %d of %d checks", p.Checks, p.OfChecks) }
+	start := time.Now()
+	if c.verified, err = verify.Verify(ctx, servers, options); err != nil || ctx.Err() != nil {
+		return c, err
+	}
+	c.verified.Started, c.verified.MS = start, time.Since(start).Milliseconds()
+	measured, err := cmd.bench().servers()
+	if err != nil {
+		return c, err
+	}
+	for _, s := range measured {
+		line.show("compare: how many does %s serve at once?", s.Name)
+		const patience, limit = time.Second, 15 * time.Second
+		crowd, err := bench.Serves(ctx, s, cmd.Crowd, patience, limit)
+		if err != nil || ctx.Err() != nil {
+			return c, err
+		}
+		c.crowds = append(c.crowds, crowd)
+	}
+	set, err := cmd.bench().options()
+	if err != nil {
+		return c, err
+	}
+	set.Progress = line.step
+	c.measured, err = bench.Bench(ctx, measured, set)
+	return c, err
+}
+
+// A comparedServer is a row of the table.
+type comparedServer struct {
+	report.Subject
+	bench.Crowd
+	cell    bench.Cell
+	clients int    // at how many clients it was measured
+	failure string // of the measuring
+}
+
+// rows are the servers, each at the point with the most clients that it serves.
+func (c comparison) rows() (all []comparedServer) {
+	for i, s := range c.verified.Subjects {
+		row := comparedServer{Subject: s, Crowd: c.crowds[i], failure: c.measured.Subjects[i].Failure}
+		for j, cell := range c.measured.Subjects[i].Cells {
+			if len(cell.Runs) > 0 {
+				row.cell, row.clients = cell, c.measured.Points[j].Clients
+			}
+		}
+		all = append(all, row)
+	}
+	return all
+}
+
+var comparedHead = []string{"", "same?", "serves", "clients", "p50", "p99", "CPU/req", "mem/client", "thr/proc"}
+
+func (s comparedServer) figures() []string {
+	same := "✓ " + strconv.Itoa(s.Passed)
+	if bad := s.Failed + s.Errors; bad > 0 {
+		same = fmt.Sprintf("✗ %d of %d", bad, bad+s.Passed)
+	}
+	serves := strconv.Itoa(s.Served)
+	if s.Why == "" {
+		serves += "+"
+	}
+	figures := []string{string(session.AppendHarmless(nil, []byte(s.Name))), same, serves, strconv.Itoa(s.clients)}
+	if s.failure != "" {
+		return append(figures, "  FAILED, see below")
+	}
+	for i, figure := range s.cell.Figures("p50", "p99", "cpu", "per_client") {
+		if s.cell.Invalid != "" && i < 3 { // memory nobody disturbs
+			figure = "(" + figure + ")"
+		}
+		figures = append(figures, figure)
+	}
+	threads := fmt.Sprintf("%s/%s", s.cell.Figures("threads")[0], s.cell.Figures("processes")[0])
+	return append(figures, threads)
+}
+
+// Text writes the table, and in sentences where each of them breaks.
+func (c comparison) Text(w io.Writer, style report.Style) {
+	widths := []int{10, 7, 7, 8, 9, 9, 9, 11, 10}
+	write := func(figures []string) {
+		text := fmt.Sprintf("%-*s", widths[0], bench.Shorten(figures[0], widths[0]-1))
+		for i, figure := range figures[1:] {
+			text += fmt.Sprintf("%*s", widths[i+1], figure)
+		}
+		fmt.Fprintln(w, strings.TrimRight(text, " "))
+	}
+	write(comparedHead)
+	for _, row := range c.rows() {
+		write(row.figures())
+	}
+	for _, line := range c.sentences() {
+		fmt.Fprintln(w, line)
+	}
+	fmt.Fprintln(w)
+	fmt.Fprintln(w, c.verified.Summary())
+}
+
+// sentences are what stands below the table.
+func (c comparison) sentences() (lines []string) {
+	lines = append(lines, "")
+	for _, row := range c.rows() {
+		lines = append(lines, bench.Wrap("Where it breaks: "+row.breaks()+".")...)
+	}
+	lines = append(lines, "")
+	lines = append(lines, bench.Wrap("p50, p99, CPU/req, mem/client and threads/processes are with so many clients as it says, of 64 bytes, medians of "+strconv.Itoa(c.measured.Setting.Rounds)+" rounds. In parentheses: INVALID, see below.")...)
+	return append(lines, c.measured.Sentences()...)
+}
+
+// breaks says what happened to the client that was one too many.
+func (s comparedServer) breaks() string {
+	name := string(session.AppendHarmless(nil, []byte(s.Name)))
+	switch {
+	case s.Why == "":
+		return fmt.Sprintf("%s does not, with %d clients", name, s.Most)
+	case s.Limit > 0 && s.Served >= s.Limit:
+		return fmt.Sprintf("%s serves %d at a time, by design; the next one waits", name, s.Served)
+	}
+	return fmt.Sprintf("%s served %d clients, then %s", name, s.Served, session.AppendHarmless(nil, []byte(s.Why)))
+}
+
+// save writes the page.
+func (c comparison) save(file string) error {
+	v := c.measured.View()
+	v.Title = "lab compare"
+	v.Lead = strings.Split(c.verified.Summary(), "\n")
+	t := bench.Table{Head: comparedHead}
+	for _, row := range c.rows() {
+		figures := row.figures()
+		t.Rows = append(t.Rows, bench.Row{Name: figures[0], Cells: figures[1:], Bad: row.failure != "" || row.cell.Invalid != ""})
+		v.Says = append(v.Says, "Where it breaks: "+row.breaks()+".")
+	}
+	v.Tables = append([]bench.Table{t}, v.Tables...)
+	var matrix bytes.Buffer
+	c.verified.Matrix(&matrix, report.Style{})
+	v.Matrix = matrix.String()
+	for _, s := range c.verified.Subjects {
+		v.Cards = append(v.Cards, cardOf(s))
+	}
+	var page bytes.Buffer
+	if err := v.Write(&page); err != nil {
+		return err
+	}
+	return report.Target{Format: "html", File: file}.Write(page.Bytes())
+}
+
+// cardOf is what a model says of itself, or how a command was started.
+func cardOf(s report.Subject) bench.Card {
+	m, err := modelNamed(s.Name)
+	if s.Kind != "model" || err != nil {
+		return bench.Card{Name: s.Name, Summary: strings.Join(s.Command, " "), Limit: limitOf(s.Limit), Waits: "?", Holds: "?", Page: "–"}
+	}
+	return bench.Card{Name: m.Name, Summary: m.Summary, Holds: m.Holds, Waits: m.Waits, Limit: limitOf(m.Limit), Page: page(m)}
+}
+
+func limitOf(n int) string {
+	if n == 0 {
+		return "no limit"
+	}
+	return strconv.Itoa(n)
+}
