@@ -17,6 +17,9 @@ verify: build ## hold all models to the checks
 update: build ## rewrite the output quoted in README and docs from real runs
 	go test ./lab -run 'TestQuoted|TestReadmeTable' -count=1 -update
 
+docs: ## draw the diagrams in docs from real recordings
+	go test ./lab -run TestPictures -count=1 -update
+
 fuzz: ## fuzz the sessions, 20 seconds each
 	scripts/fuzz
 
@@ -32,4 +35,4 @@ clean: ## remove what was built
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-.PHONY: build demo test verify update fuzz bench setup clean help
+.PHONY: build demo test verify update docs fuzz bench setup clean help

@@ -248,10 +248,23 @@ func everyModel(t *testing.T, test func(t *testing.T, model string)) {
 	eachModel(t, names, test)
 }
 
+// needsModel skips a test of a model that this machine forbids.
+func needsModel(t *testing.T, name string) {
+	t.Helper()
+	m, err := modelNamed(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := runs(m); err != nil {
+		t.Skip(err)
+	}
+}
+
 func eachModel(t *testing.T, models []string, test func(t *testing.T, model string)) {
 	for _, model := range models {
 		t.Run(model, func(t *testing.T) {
 			t.Parallel()
+			needsModel(t, model)
 			test(t, model)
 		})
 	}
@@ -260,10 +273,14 @@ func eachModel(t *testing.T, models []string, test func(t *testing.T, model stri
 // needs skips a test where a program is missing; in CI it fails.
 func needs(t *testing.T, program string) {
 	t.Helper()
-	if _, err := exec.LookPath(program); err == nil {
-		return
+	if _, err := exec.LookPath(program); err != nil {
+		lacks(t, program+" is not installed; make setup installs what the tests need")
 	}
-	sentence := program + " is not installed; make setup installs what the tests need"
+}
+
+// lacks skips a test that this machine does not allow; in CI it fails.
+func lacks(t *testing.T, sentence string) {
+	t.Helper()
 	if os.Getenv("CI") != "" {
 		t.Fatal(sentence)
 	}

@@ -34,6 +34,7 @@ func TestRealClients(t *testing.T) {
 		for _, c := range clients {
 			t.Run(m.Name+"/"+c.name, func(t *testing.T) {
 				t.Parallel()
+				needsModel(t, m.Name)
 				needs(t, strings.Fields(c.command)[0])
 				server, addr := serve(t, "--model="+m.Name, "--grace=100ms")
 				host, port, _ := strings.Cut(addr, ":")

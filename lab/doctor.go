@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,6 +17,7 @@ import (
 
 	"socketlab/lab/diagram"
 	"socketlab/lab/trace"
+	"socketlab/models/sys"
 )
 
 type doctorCmd struct {
@@ -126,19 +128,17 @@ func perf() finding {
 	return f
 }
 
-// ioUring asks for a ring with impossible parameters: where rings are allowed,
-// that is what it fails of. io_uring_setup(2), ERRORS.
 func ioUring() finding {
-	f := finding{Name: "io_uring", For: "models that hand their system calls over in a ring"}
-	_, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, 1, 0, 0)
-	switch errno {
-	case unix.EFAULT, unix.EINVAL:
+	f := finding{Name: "io_uring", For: "the model iouring"}
+	err := sys.RingAllowed()
+	var refusal *sys.Refusal
+	switch {
+	case err == nil:
 		f.OK, f.Value = true, "allowed"
-	case unix.ENOSYS:
-		f.Value, f.More = "this kernel has none", "Linux 5.19 or later"
+	case errors.As(err, &refusal):
+		f.Value, f.More = refusal.Why, refusal.Cure
 	default:
-		f.Value = fmt.Sprintf("refused (%v)", errno)
-		f.More = "as root: sysctl kernel.io_uring_disabled=0; in a container: its seccomp profile"
+		f.Value = err.Error()
 	}
 	return f
 }

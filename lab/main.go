@@ -14,12 +14,12 @@ import (
 	"github.com/willabides/kongplete"
 
 	"socketlab/lab/trace"
-	"socketlab/models/process"
+	"socketlab/models/all"
 )
 
 func main() {
-	process.Child() // does not return in a child of the process model
-	trace.Child()   // nor in a namespace made for a recording
+	all.Child()   // does not return in a child process of a model
+	trace.Child() // nor in a namespace made for a recording
 	os.Exit(lab(os.Args[1:]))
 }
 

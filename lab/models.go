@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -45,7 +46,38 @@ func (cmd modelsCmd) Run() error {
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", m.Name, m.Waits, m.Holds, limit, path.Dir(page(m)))
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, m := range all.Models {
+		if err := runs(m); err != nil {
+			fmt.Printf("\n%s\n", strings.ReplaceAll(err.Error(), "; ", ";\n"))
+		}
+	}
+	return nil
+}
+
+// runs says why a model cannot run on this machine, and what would help.
+func runs(m models.Model) error {
+	if m.Available == nil {
+		return nil
+	}
+	if err := m.Available(); err != nil {
+		return fmt.Errorf("%s cannot run here: %w", m.Name, err)
+	}
+	return nil
+}
+
+// modelsHere are those that run on this machine; about the others it complains.
+func modelsHere() (here []models.Model) {
+	for _, m := range all.Models {
+		if err := runs(m); err != nil {
+			complain(err)
+			continue
+		}
+		here = append(here, m)
+	}
+	return here
 }
 
 // modelsDocument is what lab models --json prints.
@@ -68,7 +100,11 @@ type modelCard struct {
 func printModelsJSON() error {
 	doc := modelsDocument{Schema: "lab.models/1"}
 	for _, m := range all.Models {
-		doc.Models = append(doc.Models, modelCard{m.Name, m.Summary, m.Holds, m.Waits, m.Limit, page(m), true, ""})
+		why := ""
+		if err := runs(m); err != nil {
+			why = errors.Unwrap(err).Error()
+		}
+		doc.Models = append(doc.Models, modelCard{m.Name, m.Summary, m.Holds, m.Waits, m.Limit, page(m), why == "", why})
 	}
 	out := json.NewEncoder(os.Stdout)
 	out.SetIndent("", "  ")

@@ -23,15 +23,16 @@ import (
 )
 
 type runCmd struct {
-	Model   modelFlag     `predictor:"model" placeholder:"NAME" help:"Which model; lab models lists them."`
-	Listen  string        `default:"127.0.0.1:7000" placeholder:"HOST:PORT" help:"Where to listen (${default}). Port 0 lets the kernel choose; the real one is printed."`
-	Open    bool          `help:"Let other machines in: needed to listen on anything but loopback."`
-	Backlog int           `default:"20" help:"How many finished connections may wait for accept: listen(2) (${default}; the kernel keeps one more)."`
-	Service string        `enum:"echo,talk" default:"echo" help:"What is said: echo returns every byte, talk is you at this terminal."`
-	Work    time.Duration `placeholder:"TIME" help:"Burn this much CPU for each message, such as 2ms."`
-	Sleep   time.Duration `placeholder:"TIME" help:"Sleep this long for each message, such as 2ms."`
-	Grace   time.Duration `default:"1s" placeholder:"TIME" help:"How long clients may finish after Ctrl-C or SIGTERM (${default})."`
-	Step    bool          `help:"Stop before each system call of the page, show it, and wait for Enter."`
+	Model     modelFlag     `predictor:"model" placeholder:"NAME" help:"Which model; lab models lists them."`
+	Listen    string        `default:"127.0.0.1:7000" placeholder:"HOST:PORT" help:"Where to listen (${default}). Port 0 lets the kernel choose; the real one is printed."`
+	Open      bool          `help:"Let other machines in: needed to listen on anything but loopback."`
+	Backlog   int           `default:"20" help:"How many finished connections may wait for accept: listen(2) (${default}; the kernel keeps one more)."`
+	Service   string        `enum:"echo,talk" default:"echo" help:"What is said: echo returns every byte, talk is you at this terminal."`
+	Work      time.Duration `placeholder:"TIME" help:"Burn this much CPU for each message, such as 2ms."`
+	Sleep     time.Duration `placeholder:"TIME" help:"Sleep this long for each message, such as 2ms."`
+	Grace     time.Duration `default:"1s" placeholder:"TIME" help:"How long clients may finish after Ctrl-C or SIGTERM (${default})."`
+	Reuseport bool          `help:"Give each worker of prefork a listening socket of its own: SO_REUSEPORT, socket(7)."`
+	Step      bool          `help:"Stop before each system call of the page, show it, and wait for Enter."`
 }
 
 func (runCmd) Help() string {
@@ -69,6 +70,8 @@ func (cmd *runCmd) Validate() error {
 		return errors.New("--work, --sleep and --grace are times, such as 2ms; they cannot be negative")
 	case cmd.Backlog < 0:
 		return errors.New("--backlog is a number of connections; it cannot be negative")
+	case cmd.Reuseport && cmd.Model.Name != "prefork":
+		return errors.New("--reuseport gives each worker a listening socket of its own; only --model=prefork has workers")
 	}
 	return nil
 }
@@ -76,6 +79,9 @@ func (cmd *runCmd) Validate() error {
 func (cmd *runCmd) Run() error {
 	if cmd.Model.Serve == nil {
 		return wrong("which model? say --model=NAME; there are %s", strings.Join(modelNames(), ", "))
+	}
+	if err := runs(cmd.Model.Model); err != nil {
+		return err
 	}
 	addr, err := cmd.address()
 	if err != nil {
@@ -93,20 +99,16 @@ func (cmd *runCmd) Run() error {
 		defer stepper.End()
 	}
 	sys.ReportCalls() // if somebody watches
-	lfd, err := sys.Listen(addr, cmd.Backlog)
-	if errors.Is(err, unix.EAFNOSUPPORT) && addr.Addr() == netip.IPv6Unspecified() {
-		addr = netip.AddrPortFrom(netip.IPv4Unspecified(), addr.Port()) // no IPv6 here
-		lfd, err = sys.Listen(addr, cmd.Backlog)
+	lfds, addr, err := cmd.listen(addr)
+	for _, lfd := range lfds {
+		defer sys.Close(lfd)
 	}
 	if err != nil {
 		return explainListen(addr, err)
 	}
-	defer sys.Close(lfd)
-	if addr, err = sys.LocalAddr(lfd); err != nil {
-		return err
-	}
 	job := models.Job{
-		Listener: lfd,
+		Listener: lfds[0],
+		Siblings: lfds[1:],
 		Service:  session.Service{Name: cmd.Service, Work: cmd.Work, Sleep: cmd.Sleep},
 		Keyboard: -1,
 		Screen:   -1,
@@ -125,14 +127,41 @@ func (cmd *runCmd) Run() error {
 		return explainServe(err)
 	case <-signals:
 		stepper.LetGo()
-		return cmd.stop(lfd, signals, served)
+		return cmd.stop(lfds, signals, served)
 	}
 }
 
+// listen opens the listening socket, and for --reuseport one for each worker,
+// all on the address that it returns. It returns those too that are open when
+// one cannot be opened.
+func (cmd *runCmd) listen(addr netip.AddrPort) (lfds []int, at netip.AddrPort, err error) {
+	sockets, options := 1, []int(nil)
+	if cmd.Reuseport {
+		sockets, options = cmd.Model.Limit, []int{unix.SO_REUSEPORT}
+	}
+	for len(lfds) < sockets {
+		lfd, err := sys.Listen(addr, cmd.Backlog, options...)
+		if errors.Is(err, unix.EAFNOSUPPORT) && addr.Addr() == netip.IPv6Unspecified() {
+			addr = netip.AddrPortFrom(netip.IPv4Unspecified(), addr.Port()) // no IPv6 here
+			continue
+		}
+		if err != nil {
+			return lfds, addr, err
+		}
+		lfds = append(lfds, lfd)
+		if addr, err = sys.LocalAddr(lfd); err != nil {
+			return lfds, addr, err
+		}
+	}
+	return lfds, addr, nil
+}
+
 // stop lets the clients finish, but not for ever.
-func (cmd *runCmd) stop(lfd int, signals <-chan os.Signal, served <-chan error) error {
-	if err := sys.Shutdown(lfd, unix.SHUT_RDWR); err != nil {
-		return err
+func (cmd *runCmd) stop(lfds []int, signals <-chan os.Signal, served <-chan error) error {
+	for _, lfd := range lfds {
+		if err := sys.Shutdown(lfd, unix.SHUT_RDWR); err != nil {
+			return err
+		}
 	}
 	grace := time.NewTimer(cmd.Grace)
 	hurry := time.AfterFunc(100*time.Millisecond, func() {

@@ -17,6 +17,8 @@ import (
 
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
+
+	"socketlab/models/prefork"
 )
 
 // The clients that are here may finish what they have to say; nobody else comes
@@ -44,13 +46,26 @@ func TestStopLetsClientsFinish(t *testing.T) {
 // Without clients there is nothing to wait for, and nothing to say.
 func TestStopAtOnce(t *testing.T) {
 	everyModel(t, func(t *testing.T, model string) {
-		server, _ := serve(t, "--model="+model, "--grace=1m")
+		server, addr := serve(t, "--model="+model, "--grace=1m")
+		if model == "prefork" {
+			startsAll(t, addr, prefork.Model.Limit)
+		}
 		server.gets(unix.SIGTERM)
 		server.leaves(0)
 		if lines := strings.Count(server.notes.all(), "\n"); lines != 1 {
 			t.Errorf("it printed %q, want its announcement alone", server.notes.all())
 		}
 	})
+}
+
+// startsAll has each worker serve a client, so that none is still on its way.
+func startsAll(t *testing.T, addr string, workers int) {
+	t.Helper()
+	for range workers {
+		c := dial(t, addr)
+		echoes(t, c, "hello\n")
+		defer c.Close()
+	}
 }
 
 // Who does not finish is cut off, and the children that served them too.

@@ -26,6 +26,8 @@ import (
 type traceCmd struct {
 	Model   modelFlag     `predictor:"model" placeholder:"NAME" help:"Which model; lab models lists them."`
 	Scene   string        `default:"open" predictor:"scene" placeholder:"NAME" help:"What to play (${default}); list shows what there is."`
+	Watch   bool          `help:"Play no scene: draw what happens while you play with the server, until Ctrl-C."`
+	Port    uint16        `placeholder:"PORT" help:"Which port the server gets; without it, a free one."`
 	Format  string        `enum:"text,mermaid,svg,json,pcapng,perfetto" default:"text" help:"How to draw it: ${enum} (${default})."`
 	Output  string        `short:"o" placeholder:"FILE" help:"Where to write it, instead of standard output."`
 	Service string        `enum:"echo,talk" default:"echo" help:"What the command serves: echo or talk (${default})."`
@@ -45,6 +47,11 @@ Examples:
   lab trace --model=blocking --scene=two-clients          who waits where
   lab trace --scene=close-late --format=svg -o late.svg -- ./server {port}
   lab trace --model=poll --scene=echo --format=pcapng -o echo.pcapng   for Wireshark
+  lab trace --watch -- ./server {port}                    and nc in another terminal
+  lab trace --watch --model=select --service=talk         you are the operator
+
+With --watch, Ctrl-C ends the server and the diagram; with -o, what was seen is
+saved then.
 
 Exit codes: 0 drawn; 2 it could not run; 80 wrong command line; 130 interrupted.`
 }
@@ -64,6 +71,9 @@ func (cmd *traceCmd) Run(color colorFlag) error {
 	if cmd.Scene == "list" {
 		return listScenes()
 	}
+	if cmd.Watch {
+		return cmd.watch(color)
+	}
 	scene, found := trace.Find(cmd.Scene)
 	if !found {
 		return wrong("no scene %q; there are %s", cmd.Scene, strings.Join(sceneNames(), ", "))
@@ -72,15 +82,21 @@ func (cmd *traceCmd) Run(color colorFlag) error {
 	if err != nil {
 		return err
 	}
+	spec.Port = cmd.Port
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
-	recording, err := trace.Record(ctx, trace.Options{Scene: scene.Name, Server: spec, Timeout: cmd.Timeout})
+	recording, err := trace.Record(ctx, trace.Options{Scene: scene.Name, Server: spec, Calls: trace.BestCalls(spec), Timeout: cmd.Timeout})
 	if ctx.Err() != nil {
 		return interrupted{}
 	}
 	if err != nil {
 		return err
 	}
+	return cmd.save(recording, color)
+}
+
+// save puts the recording where it goes.
+func (cmd *traceCmd) save(recording trace.Recording, color colorFlag) error {
 	var drawn bytes.Buffer
 	if err := cmd.draw(&drawn, recording, color); err != nil {
 		return err
@@ -88,7 +104,7 @@ func (cmd *traceCmd) Run(color colorFlag) error {
 	if cmd.Output != "" {
 		return renameio.WriteFile(cmd.Output, drawn.Bytes(), 0o644)
 	}
-	_, err = os.Stdout.Write(drawn.Bytes())
+	_, err := os.Stdout.Write(drawn.Bytes())
 	return err
 }
 

@@ -21,7 +21,6 @@ import (
 	"socketlab/lab/report"
 	"socketlab/lab/verify"
 	"socketlab/models"
-	"socketlab/models/all"
 )
 
 type verifyCmd struct {
@@ -36,6 +35,8 @@ type verifyCmd struct {
 	Weight  []weight        `predictor:"weights" placeholder:"GLOB=POINTS,…" help:"What a check counts in a grade, instead of 1, or 0.5 if it only should pass. Of several that match, the last one counts."`
 	Seed    uint64          `placeholder:"N" help:"Seed of the first random schedule; without it, a new one each time. A failure prints it."`
 	Rounds  int             `default:"5" placeholder:"N" help:"How many random schedules to play (${default}); 1000 for a long hunt."`
+	Trace   bool            `name:"trace-failures" help:"Play each check that fails once more, and draw in its story what happens."`
+	Witness bool            `hidden:"" help:"Play the checks once, and draw those that fail."`
 	Replay  string          `type:"existingfile" placeholder:"FILE" help:"Play the schedule in FILE, as printed by a failure, instead of random ones."`
 	List    bool            `help:"List the checks, and what each of them demands."`
 	Broken  bool            `help:"Try the checks on servers with one known bug each, or on those named: who is caught by what?"`
@@ -55,6 +56,7 @@ Examples:
   lab verify --limit=1 -- ./one-at-a-time {port}
   lab verify --report=html=results.html -- ./server {port}
   lab verify --weight=life=2 --report=gradescope=out.json -- ./server {port}
+  lab verify --check=close --trace-failures -- ./server {port}
   lab verify --broken                         which check catches which bug
   lab verify --broken --check=close forgets-to-close
 
@@ -69,8 +71,8 @@ func (cmd *verifyCmd) Validate() error {
 		return errors.New("--timeout is a time to wait, such as 5s; it must be positive")
 	case cmd.Limit < 0:
 		return errors.New("--limit is a number of clients; it cannot be negative")
-	case cmd.Broken && (len(cmd.Model.models) > 0 || len(cmd.Report) > 0):
-		return errors.New("--broken has servers of its own, and a table of its own: leave out --model and --report")
+	case cmd.Broken && (len(cmd.Model.models) > 0 || len(cmd.Report) > 0 || cmd.Trace):
+		return errors.New("--broken has servers of its own, and a table of its own: leave out --model, --report and --trace-failures")
 	}
 	taken := map[string]bool{"-": cmd.JSON}
 	for _, to := range cmd.Report {
@@ -116,7 +118,16 @@ func (cmd *verifyCmd) Run(color colorFlag) error {
 		}
 		line.show("verify: %d of %d checks%s", p.Checks, p.OfChecks, hunt)
 	}
-	result, err := verify.Verify(ctx, servers, options)
+	var result report.Verify
+	switch {
+	case cmd.Witness:
+		result, err = cmd.bearWitness(ctx, servers, options)
+	case cmd.Trace:
+		options.Again = cmd.again(ctx)
+		fallthrough
+	default:
+		result, err = verify.Verify(ctx, servers, options)
+	}
 	line.clear()
 	if ctx.Err() != nil {
 		return interrupted{}
@@ -124,6 +135,9 @@ func (cmd *verifyCmd) Run(color colorFlag) error {
 	result.Started, result.MS, result.Strict = start, time.Since(start).Milliseconds(), cmd.Strict
 	for _, w := range cmd.Weight {
 		w.count(result)
+	}
+	if !cmd.Trace {
+		cmd.offerPictures(result, servers)
 	}
 	if err != nil {
 		result.Failure = err.Error() // a grader wants a report of this too
@@ -193,10 +207,13 @@ func (cmd *verifyCmd) servers() ([]verify.Server, error) {
 	}
 	chosen := cmd.Model.models
 	if len(chosen) == 0 && len(cmd.Command) == 0 {
-		chosen = all.Models
+		chosen = modelsHere()
 	}
 	var servers []verify.Server
 	for _, m := range chosen {
+		if err := runs(m); err != nil {
+			return nil, err
+		}
 		servers = append(servers, verify.Server{
 			Name:     m.Name,
 			Kind:     "model",
@@ -280,7 +297,7 @@ type modelsFlag struct{ models []models.Model }
 
 func (f *modelsFlag) UnmarshalText(list []byte) error {
 	if string(list) == "all" {
-		f.models = all.Models
+		f.models = modelsHere()
 		return nil
 	}
 	for name := range strings.SplitSeq(string(list), ",") {

@@ -36,18 +36,28 @@ const (
 var pageLines = map[string]int{
 	"blocking":   110,
 	"process":    270,
+	"prefork":    310,
+	"thread":     260,
 	"goroutine":  190,
+	"roles":      260,
 	"selectloop": 200,
 	"pollloop":   190,
+	"epollloop":  220,
+	"uringloop":  170,
 }
 
 // stepLines is how many lines diff may show between a page and the one before
 // it in the catalogue, rounded up in the same way.
 var stepLines = map[string]int{
-	"blocking→process":     250,
-	"process→goroutine":    350,
-	"goroutine→selectloop": 340,
-	"selectloop→pollloop":  60,
+	"blocking→process":    250,
+	"process→prefork":     310,
+	"prefork→thread":      350,
+	"thread→goroutine":    270,
+	"goroutine→roles":     380,
+	"roles→selectloop":    230,
+	"selectloop→pollloop": 60,
+	"pollloop→epollloop":  90,
+	"epollloop→uringloop": 270,
 }
 
 // infrastructure is what stands beside the pages.
@@ -285,7 +295,7 @@ func TestCards(t *testing.T) {
 			t.Errorf("%s has the name %q too", other, m.Name)
 		}
 		names[m.Name] = p.folder
-		if m.Name != p.folder && m.Name+"loop" != p.folder {
+		if m.Name != p.folder && strings.TrimPrefix(m.Name, "io")+"loop" != p.folder {
 			t.Errorf("the name is %q; say %q, what --model takes", m.Name, strings.TrimSuffix(p.folder, "loop"))
 		}
 		for field, text := range map[string]string{

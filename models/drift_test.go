@@ -14,8 +14,8 @@ import (
 // families are pages that do the same in the same order, so that a diff shows
 // the model and nothing else. A page joins by its name in a line here.
 var families = [][]string{
-	{"blocking", "process"},
-	{"selectloop", "pollloop"},
+	{"blocking", "process", "prefork", "thread"},
+	{"roles", "selectloop", "pollloop", "epollloop"},
 }
 
 // repeated is text that stands on several pages on purpose, word for word with
@@ -25,10 +25,27 @@ var repeated = []struct {
 	names []string          // of types and functions
 	words map[string]string // what a page may call otherwise, and the word for it
 }{{
-	pages: []string{"blocking", "process"},
+	pages: []string{"blocking", "process", "prefork", "thread"},
 	names: []string{"client", "operator", "converse", "show"},
 }, {
-	pages: []string{"selectloop", "pollloop"},
+	pages: []string{"process", "prefork", "thread"},
+	names: []string{"clientsTurn"},
+}, {
+	pages: []string{"process", "prefork"},
+	names: []string{"relay"},
+}, {
+	pages: []string{"process", "thread"},
+	names: []string{"relay", "tell", "someoneLeaves"},
+	words: map[string]string{"p": "s", "parent": "server", "children": "clients"},
+}, {
+	pages: []string{"roles", "selectloop"},
+	names: []string{"client", "onReadable", "onWritable", "drop"},
+}, {
+	pages: []string{"roles", "goroutine"},
+	names: []string{"someoneLeaves"},
+	words: map[string]string{"l": "s", "loop": "server"},
+}, {
+	pages: []string{"selectloop", "pollloop", "epollloop"},
 	names: []string{
 		"client", "onReady", "onConnection", "onOperator", "onReadable", "onWritable", "drop", "settle",
 	},

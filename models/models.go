@@ -40,11 +40,16 @@ type Model struct {
 	Waits   string          // the calls in which it sleeps: "poll(2)"
 	Limit   int             // clients served at once by design; 0: no limit
 	Serve   func(Job) error // until the listener is shut down and all have left
+
+	// Available says why this machine cannot run it, and what would help. A
+	// model without it runs on every Linux.
+	Available func() error
 }
 
 // A Job is what a model is given to do.
 type Job struct {
 	Listener int             // lfd, listening; the caller closes it
+	Siblings []int           // more of the same, with SO_REUSEPORT; prefork only
 	Service  session.Service // what is said on each connection
 	Keyboard int             // the operator's lines; -1: there is no operator
 	Screen   int             // shows what the clients say; -1: to nobody

@@ -14,8 +14,13 @@ type Trace struct {
 	Source  string        `json:"source"`  // how the calls were seen: "probes", "strace", "proc"; "": not
 	Missing []string      `json:"missing"` // what could not be seen here, and how to see it
 	Took    time.Duration `json:"took_ns"`
-	Actors  []Actor       `json:"actors"` // the columns, from left to right
-	Events  []Event       `json:"events"` // in order of time; no effect before its cause
+
+	// Steps are when each step of the scene was over: all that it causes is seen
+	// by then. None: nobody waited for that.
+	Steps []time.Duration `json:"steps_ns,omitempty"`
+
+	Actors []Actor `json:"actors"` // the columns, from left to right
+	Events []Event `json:"events"` // in order of time; no effect before its cause
 }
 
 // A Rung is how well the segments were seen.
@@ -94,7 +99,7 @@ type State struct {
 type Queue struct {
 	Conn   int `json:"conn,omitempty"` // 0: the accept queue; else the unread bytes of a connection at the server
 	Length int `json:"length"`
-	Limit  int `json:"limit,omitempty"` // of the accept queue: it holds one more
+	Limit  int `json:"limit,omitempty"` // how many the accept queue holds; 0: not known
 }
 
 // A Life is the beginning or the end of an actor.

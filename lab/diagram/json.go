@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"time"
 )
@@ -121,8 +120,8 @@ func (e Event) check(known map[string]bool) error {
 		return e.Call.check(e.At)
 	case e.State != nil && (e.State.Conn < 1 || e.State.To == ""):
 		return errors.New("a state needs a connection, from 1, and a name")
-	case e.Queue != nil && (e.Queue.Conn < 0 || e.Queue.Length < 0 || e.Queue.Limit < 0 || e.Queue.Limit == math.MaxInt):
-		return errors.New("a queue has no negative numbers, nor endless ones")
+	case e.Queue != nil && (e.Queue.Conn < 0 || e.Queue.Length < 0 || e.Queue.Limit < 0):
+		return errors.New("a queue has no negative numbers")
 	case e.Life != nil && e.Life.Actor == "":
 		return errors.New("a life needs an actor")
 	case e.Life != nil && !slices.Contains([]string{"begins", "ends", "reaped"}, e.Life.Event):

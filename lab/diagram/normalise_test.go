@@ -44,10 +44,7 @@ func TestNormaliseForgetsTheRun(t *testing.T) {
 func anotherRun(t Trace, seed uint64) Trace {
 	random := rand.New(rand.NewPCG(seed, 7))
 	moments := t.moments()
-	c := causes{kinds: map[string]ActorKind{}, place: map[string]int{}}
-	for i, a := range t.Actors {
-		c.kinds[a.ID], c.place[a.ID] = a.Kind, i
-	}
+	c := newCauses(t)
 	for range 20 * len(moments) {
 		i := random.IntN(len(moments)-1) + 1
 		if !c.before(moments[i-1], moments[i]) && !c.before(moments[i], moments[i-1]) {
@@ -58,13 +55,16 @@ func anotherRun(t Trace, seed uint64) Trace {
 		return strings.NewReplacer("4711", "30815", "4720", "30901", "4721", "30911", "7000", strconv.Itoa(20000+int(seed))).Replace(s)
 	}
 	events := t.Events
-	t.Events, t.Actors, t.Rung = nil, slices.Clone(t.Actors), cmpRung(t.Rung)
+	t.Events, t.Steps, t.Actors, t.Rung = nil, nil, slices.Clone(t.Actors), cmpRung(t.Rung)
 	for i := range t.Actors {
 		t.Actors[i].ID, t.Actors[i].Name = other(t.Actors[i].ID), other(t.Actors[i].Name)
 	}
 	now := time.Duration(0)
 	place := map[int]int{}
 	for _, m := range moments {
+		if m.step > len(t.Steps) {
+			t.Steps = append(t.Steps, now)
+		}
 		now += time.Duration(1 + random.IntN(1e6))
 		if m.returns {
 			e := t.Events[place[m.index]]

@@ -98,6 +98,9 @@ func (s *script) state(conn int, client bool, to string) {
 
 func (s *script) unread(conn, n int) { s.event(Event{Queue: &Queue{conn, n, 0}}) }
 
+// rest ends a step of the scene.
+func (s *script) rest() { s.Steps = append(s.Steps, s.now) }
+
 func (s *script) note(actor, text string) { s.event(Event{Note: &Note{actor, text}}) }
 
 func (s *script) life(actor, event, by, how string) {
@@ -118,7 +121,7 @@ func (s *script) connects(conn int, queue ...int) {
 	s.sends(conn, true, "ACK", "")
 	s.state(conn, false, "ESTABLISHED")
 	for _, n := range queue {
-		s.event(Event{Queue: &Queue{0, n, 1}})
+		s.event(Event{Queue: &Queue{0, n, 2}})
 	}
 	s.returns(c, "0")
 }
@@ -137,6 +140,7 @@ func opening() *script {
 	s.does(server, 0, "bind", "3, 127.0.0.1:7000", "0")
 	s.does(server, 0, "listen", "3, 1", "0")
 	accept := s.sleeps(server, 1, "accept", "3")
+	s.rest()
 	s.connects(1)
 	s.returns(accept, "4")
 	s.note("", "both ends may speak now")
@@ -146,9 +150,11 @@ func opening() *script {
 func echoing() *script {
 	s := scene("echo", "blocking", append(clients(1), Actor{server, "server", ServerThread})...)
 	accept := s.sleeps(server, 1, "accept", "3")
+	s.rest()
 	s.connects(1)
 	s.returns(accept, "4")
 	read := s.sleeps(server, 1, "read", "4")
+	s.rest()
 	s.says(1, "hello\n")
 	s.unread(1, 6)
 	answer := s.sleeps("client 1", 1, "read", "3")
@@ -166,6 +172,7 @@ func echoing() *script {
 func twoClients() *script {
 	s := scene("two-clients", "blocking", append(clients(2), Actor{server, "server", ServerThread})...)
 	accept := s.sleeps(server, 1, "accept", "3")
+	s.rest()
 	s.connects(1)
 	s.returns(accept, "4")
 	read := s.sleeps(server, 1, "read", "4")
@@ -174,6 +181,7 @@ func twoClients() *script {
 	s.says(2, "hello\n")
 	s.unread(2, 6)
 	answer := s.sleeps("client 2", 2, "read", "3")
+	s.rest()
 	shut := s.begins("client 1", 1, "close", "3")
 	s.sends(1, true, "FIN+ACK", "")
 	s.state(1, true, "FIN_WAIT_1")
@@ -188,7 +196,7 @@ func twoClients() *script {
 	s.state(1, false, "CLOSED")
 	s.returns(done, "0")
 	s.does(server, 2, "accept", "3", "4")
-	s.event(Event{Queue: &Queue{0, 0, 1}})
+	s.event(Event{Queue: &Queue{0, 0, 2}})
 	s.does(server, 2, "read", "4", "6 bytes")
 	s.unread(2, 0)
 	write := s.begins(server, 2, "write", "4, 6 bytes")
@@ -248,6 +256,7 @@ func family() *script {
 	var reads []*Call
 	accept := s.sleeps(server, 1, "accept", "3")
 	for i, child := range children {
+		s.rest()
 		s.connects(i + 1)
 		s.returns(accept, "5")
 		fork := s.begins(server, 0, "fork", "")
@@ -258,6 +267,7 @@ func family() *script {
 		accept = s.sleeps(server, 0, "accept", "3")
 	}
 	for i, child := range children {
+		s.rest()
 		s.does(fmt.Sprintf("client %d", i+1), i+1, "close", "3", "0")
 		s.sends(i+1, true, "FIN+ACK", "")
 		s.returns(reads[i], "0 bytes")

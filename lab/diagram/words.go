@@ -48,6 +48,8 @@ func (s Segment) texts() []string {
 		numbers + length + " " + quote(s.Data, s.Len, 8),
 		head + "…" + length + " " + quote(s.Data, s.Len, 16),
 		head + "…" + length + " " + quote(s.Data, s.Len, 8),
+		head + "… " + quote(s.Data, s.Len, 16),
+		head + "… " + quote(s.Data, s.Len, 8),
 		head + length + "…", s.Flags + "…",
 	}
 }
@@ -76,12 +78,11 @@ func quote(data []byte, n, most int) string {
 	return shown
 }
 
-// text is what stands beside the listening socket or a connection. The kernel
-// keeps one connection more than the limit: listen(2), and tcp(7).
+// text is what stands beside the listening socket or a connection.
 func (q Queue) text() string {
 	switch {
 	case q.Conn == 0 && q.Limit > 0:
-		return fmt.Sprintf("queue %d of %d", q.Length, q.Limit+1)
+		return fmt.Sprintf("queue %d of %d", q.Length, q.Limit)
 	case q.Conn == 0:
 		return fmt.Sprintf("queue %d", q.Length)
 	case q.Length == 0:
@@ -138,7 +139,9 @@ func (t Trace) footer() []string {
 	lines := []string{fmt.Sprintf("%s, %s, %d inferred", rung, count(segments, "segment", "segments"), inferred)}
 	if states > 0 {
 		line := "states follow from the segments (RFC 9293)"
-		if confirmed > 0 {
+		if segments == 0 {
+			line = "states are those in the kernel's table"
+		} else if confirmed > 0 {
 			line += fmt.Sprintf("; the kernel's table confirms %d of %d", confirmed, states)
 		}
 		lines = append(lines, line)

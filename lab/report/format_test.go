@@ -1,6 +1,7 @@
 package report
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -107,6 +108,41 @@ func TestSchemaIsComplete(t *testing.T) {
 			if !slices.Contains(fields, name) {
 				t.Errorf("%T has no %q", test.of, name)
 			}
+		}
+	}
+}
+
+// A diagram is a trace, also in a result.
+func TestSchemaOfDiagram(t *testing.T) {
+	trace, err := jsonschema.NewCompiler().Compile("../../docs/schema/trace-1.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document struct {
+		Subjects []struct {
+			Checks []struct{ Diagram any }
+		}
+	}
+	if err := json.Unmarshal(written(t, "json", sample()), &document); err != nil {
+		t.Fatal(err)
+	}
+	if err := trace.Validate(document.Subjects[2].Checks[2].Diagram); err != nil {
+		t.Error(err)
+	}
+}
+
+// Where the check failed is seen in every format that tells stories.
+func TestDiagramIsShown(t *testing.T) {
+	for _, name := range []string{"junit", "tap", "tap13", "gradescope", "html", "markdown"} {
+		text := strings.NewReplacer("&gt;", ">", "&lt;", "<", `\u003c`, "<").Replace(string(written(t, name, sample())))
+		_, after, fin := strings.Cut(text, "FIN+ACK seq=1 ack=1")
+		_, after, closes := strings.Cut(after, "close(4 ./myserver <1>) = 0")
+		_, after, rst := strings.Cut(after, "RST+ACK seq=1 ack=1")
+		if !fin || !closes || !rst || !strings.Contains(after, "here it fails") {
+			t.Errorf("%s does not show it in this order: FIN %v, close %v, RST %v", name, fin, closes, rst)
+		}
+		if !strings.Contains(text, "--trace-failures") {
+			t.Errorf("%s does not say how to draw what is not drawn", name)
 		}
 	}
 }
@@ -466,7 +502,17 @@ func TestEscapeValues(t *testing.T) {
 
 // The page needs nothing but itself.
 func TestHTMLSelfContained(t *testing.T) {
+	picture := regexp.MustCompile(`src="data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)"`)
 	page := string(written(t, "html", sample()))
+	pictures := picture.FindAllStringSubmatch(page, -1)
+	if len(pictures) != 1 {
+		t.Fatalf("there are %d pictures, want 1", len(pictures))
+	}
+	svg, err := base64.StdEncoding.DecodeString(pictures[0][1])
+	if err != nil || !strings.Contains(string(svg), "RST+ACK") || regexp.MustCompile(`(?i)<script|href|url\(["']?[^#"')]|@import`).Match(svg) {
+		t.Errorf("the picture is not whole, or refers to something (%v):\n%s", err, svg)
+	}
+	page = picture.ReplaceAllString(page, "")
 	if strings.Contains(page, "<script") || regexp.MustCompile(`(?i)(src|href)\s*=|url\(|@import|https?:`).MatchString(page) {
 		t.Error("the page refers to something")
 	}

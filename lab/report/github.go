@@ -25,7 +25,7 @@ func (v Verify) GitHub(w io.Writer) error {
 			}
 			if c.Status == Fail || c.Status == Error {
 				brief := c
-				brief.Story, brief.Diff, brief.Schedule, brief.Output = nil, nil, "", ""
+				brief.Story, brief.Diff, brief.Schedule, brief.Output, brief.Diagram = nil, nil, "", "", nil
 				annotate(&b, level, fmt.Sprintf("%s (%s)", c.ID, s.Name), c.Says+"\n"+brief.tell(0))
 			}
 		}

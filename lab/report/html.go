@@ -2,6 +2,7 @@ package report
 
 import (
 	_ "embed"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"path"
@@ -84,6 +85,8 @@ type viewCell struct {
 	Kind, Symbol, Verdict, Subject, Anchor string
 	Seconds                                string
 	Bytes                                  string
+	Drawn                                  string // the diagram as text
+	SVG                                    string // and as a picture, in base64
 }
 
 func (v Verify) view() view {
@@ -136,5 +139,7 @@ func (c Check) cell(subject, anchor string) viewCell {
 		Anchor:  anchor,
 		Seconds: inSeconds(c.MS),
 		Bytes:   strings.Join(c.Diff, "\n"),
+		Drawn:   c.drawn(0),
+		SVG:     base64.StdEncoding.EncodeToString(c.svg()),
 	}
 }

@@ -1,6 +1,10 @@
 package report
 
-import "time"
+import (
+	"time"
+
+	"socketlab/lab/diagram"
+)
 
 // began is when the samples were made.
 var began = time.Date(2026, 3, 4, 15, 6, 7, 0, time.UTC)
@@ -14,10 +18,11 @@ func sample() Verify {
 			failed(),
 			{ID: "close/half", Level: Must, Status: Fail, MS: 5031, Weight: 3, Says: "after the client's FIN sends all it owes, then FIN",
 				Expected: "1,048,576 bytes, then FIN", Actual: "720,896 bytes, then RST",
-				Hint:   "the server closes the socket when read returns 0, while answers are still unsent",
-				Try:    `head -c 1M /dev/zero | nc -N 127.0.0.1 PORT | wc -c`,
-				Story:  []string{"client 1 connected from 127.0.0.1:40112", "client 1 sent 1,048,576 bytes", "client 1 sent FIN"},
-				Output: "listening\nrecv: 100% done, <b>bold</b> & \"quoted\"\n"},
+				Hint:    "the server closes the socket when read returns 0, while answers are still unsent",
+				Try:     `head -c 1M /dev/zero | nc -N 127.0.0.1 PORT | wc -c`,
+				Story:   []string{"client 1 connected from 127.0.0.1:40112", "client 1 sent 1,048,576 bytes", "client 1 sent FIN"},
+				Output:  "listening\nrecv: 100% done, <b>bold</b> & \"quoted\"\n",
+				Diagram: drawn("./myserver <1>")},
 			{ID: "many/two", Level: Must, Status: Skip, MS: 3, Says: "serves the second client while the first is silent", Note: "one at a time"},
 			{ID: "many/crowd", Level: Should, Status: Fail, MS: 2500, Says: "serves 1,000 clients at once",
 				Expected: "1,000 clients", Actual: "511 clients, then nothing for 5s", Hint: "the limit of open files: ulimit -n",
@@ -43,8 +48,9 @@ func sample() Verify {
 func failed() Check {
 	return Check{ID: "bytes/binary", Level: Must, Status: Fail, MS: 7, Says: "returns all 256 byte values, NUL included",
 		Expected: "256 bytes", Actual: "another byte at position 0",
-		Hint: "the bytes are treated as a C string or as text: strlen stops at NUL, decoding changes what is not UTF-8",
-		Try:  `printf '\000\377\200' | nc -N 127.0.0.1 PORT | od -An -tx1`,
+		Hint:    "the bytes are treated as a C string or as text: strlen stops at NUL, decoding changes what is not UTF-8",
+		Try:     `printf '\000\377\200' | nc -N 127.0.0.1 PORT | od -An -tx1`,
+		Picture: `lab verify --check=bytes/binary --trace-failures -- ./myserver -p {port}`,
 		Story: []string{
 			"client 1 connected from 127.0.0.1:40110",
 			"client 1 sent 256 bytes",
@@ -54,6 +60,28 @@ func failed() Check {
 			"expected  00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f  ................",
 			"received  20                                                ",
 			"          ^^",
+		},
+	}
+}
+
+// drawn is a diagram: the client sends FIN, and is reset.
+func drawn(name string) *diagram.Trace {
+	segment := func(at time.Duration, fromClient bool, flags string) diagram.Event {
+		return diagram.Event{At: at, Segment: &diagram.Segment{Conn: 1, FromClient: fromClient, Flags: flags, Seq: 1, Ack: 1}}
+	}
+	return &diagram.Trace{
+		Schema: diagram.Schema, Scene: "close/half", Subject: name, Rung: diagram.Captured, Source: "strace", Took: 3,
+		Missing: []string{"nothing that " + name + " knows of"},
+		Actors: []diagram.Actor{
+			{ID: "client 1", Name: "client 1", Kind: diagram.ClientProgram},
+			{ID: "kernel/server", Name: "server's kernel", Kind: diagram.ServerKernel},
+			{ID: "server", Name: name, Kind: diagram.ServerThread},
+		},
+		Events: []diagram.Event{
+			segment(1, true, "FIN+ACK"),
+			{At: 2, Call: &diagram.Call{Actor: "server", Name: "close", Args: "4 " + name, Result: "0", Conn: 1}},
+			segment(3, false, "RST+ACK"),
+			{At: 3, Note: &diagram.Note{Text: "here it fails: " + name}},
 		},
 	}
 }
@@ -77,7 +105,7 @@ func hostile() Verify {
 	const more = evil + "\n::stop-commands::x\n...\n  ---\nok 1 - I passed\n  ...\nBail out!\n````\n</details>\n1. # heading\n" + evil
 	c := Check{ID: "bytes/echo", Level: Must, Status: Fail, Says: evil, Note: evil,
 		Expected: more, Actual: more, Hint: evil, Try: evil,
-		Story: []string{evil, more}, Diff: []string{evil}, Schedule: evil, Output: more}
+		Story: []string{evil, more}, Diff: []string{evil}, Schedule: evil, Output: more, Picture: evil, Diagram: drawn(more)}
 	should, skip, undecided, pass := c, c, c, c
 	should.ID, should.Level = "bytes/should", Should
 	skip.ID, skip.Status = "bytes/skip", Skip
@@ -99,6 +127,7 @@ func tame() Verify {
 		for _, c := range checks {
 			c.Says, c.Note, c.Expected, c.Actual, c.Hint, c.Try = "word", "word", "word", "word", "word", "word"
 			c.Story, c.Diff, c.Schedule, c.Output = []string{"word", "word"}, []string{"word"}, "word", "word"
+			c.Picture, c.Diagram = "word", drawn("word")
 			s.Checks = append(s.Checks, c)
 		}
 	}

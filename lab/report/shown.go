@@ -33,7 +33,7 @@ func (c Check) shown() Check {
 	c.ID, c.Says, c.Note, c.Hint, c.Try = line(c.ID), line(c.Says), line(c.Note), line(c.Hint), line(c.Try)
 	c.Story, c.Diff = lines(c.Story), lines(c.Diff)
 	c.Expected, c.Actual = text(c.Expected), text(c.Actual)
-	c.Schedule, c.Output = text(c.Schedule), text(c.Output)
+	c.Schedule, c.Output, c.Picture = text(c.Schedule), text(c.Output), line(c.Picture)
 	return c
 }
 

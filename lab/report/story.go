@@ -63,6 +63,17 @@ func (c Check) tell(width int) string {
 	if c.Try != "" {
 		fmt.Fprintf(&b, "see it yourself: %s\n", c.Try)
 	}
+	if drawn := c.drawn(width); drawn != "" {
+		fmt.Fprintln(&b, "played again, and drawn:")
+		quote(&b, "| ", strings.Split(strings.TrimRight(drawn, "\n"), "\n"))
+	}
+	if c.Picture != "" {
+		picture := "picture: " + c.Picture
+		if width > 0 && utf8.RuneCountInString(picture) > width { // a shell goes on reading there
+			picture = strings.Replace(picture, " -- ", " \\\n  -- ", 1)
+		}
+		fmt.Fprintln(&b, picture)
+	}
 	if output := strings.TrimSpace(c.Output); output != "" {
 		fmt.Fprintln(&b, "the server printed:")
 		quote(&b, "  | ", abridged(strings.Split(output, "\n")))

@@ -73,6 +73,8 @@ func (c Check) point(w io.Writer, n int, subject string, strict bool) {
 		{"story", c.Story},
 		{"bytes", c.Diff},
 		{"schedule", split(c.Schedule)},
+		{"diagram", split(c.drawn(0))},
+		{"picture", c.Picture},
 		{"output", split(c.Output)},
 	})
 }

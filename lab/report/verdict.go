@@ -2,7 +2,11 @@
 // the formats that CI systems and graders take. It knows only data.
 package report
 
-import "time"
+import (
+	"time"
+
+	"socketlab/lab/diagram"
+)
 
 // Verify is what lab verify found out.
 type Verify struct {
@@ -44,6 +48,11 @@ type Check struct {
 	Diff     []string `json:"diff,omitempty"`     // the bytes around the first difference
 	Schedule string   `json:"schedule,omitempty"` // of random/schedules, for --replay
 	Output   string   `json:"output,omitempty"`   // what the server itself printed, the end of it
+	Picture  string   `json:"picture,omitempty"`  // the command that draws what happened, if there is no diagram
+
+	// Diagram is what happened when the check was played again, abridged: nil
+	// if nobody asked for it, or it did not fail again.
+	Diagram *diagram.Trace `json:"diagram,omitempty"`
 }
 
 // Points are what the check counts in a grade.

@@ -2,17 +2,17 @@ package step
 
 import (
 	"bytes"
-	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"socketlab/lab/subject"
 	"socketlab/models/sys"
 )
 
@@ -33,6 +33,10 @@ func (s *Stepper) meets(c sys.Call) {
 		s.addr, _ = sys.LocalAddr(c.FD)
 	case c.Name == "accept" && !c.End.IsZero() && c.Errno == 0:
 		at.fd = c.N
+		s.clients = append(s.clients, &client{addr: c.Client, at: []place{at}})
+	case c.Name == "io_uring_enter" && c.Client.IsValid(): // it has accepted: "{accept 5 = 9, read 8 = 6}"
+		_, cfd, _ := strings.Cut(c.Got, fmt.Sprintf("accept %d = ", s.lfd))
+		fmt.Sscan(cfd, &at.fd)
 		s.clients = append(s.clients, &client{addr: c.Client, at: []place{at}})
 	case c.Name != "accept" && c.Client.IsValid():
 		if n := s.number(c.Client); n > 0 && !slices.Contains(s.clients[n-1].at, at) {
@@ -69,7 +73,7 @@ func (s *Stepper) owner(pid, fd int) string {
 	link, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, fd)) // a child's, before its first call
 	all, _ := sockets(s.addr.Port())
 	for _, end := range all {
-		if n := s.number(end.remote); n > 0 && link == "socket:["+end.inode+"]" {
+		if n := s.number(end.Remote); n > 0 && link == fmt.Sprintf("socket:[%d]", end.Inode) {
 			return "client " + strconv.Itoa(n)
 		}
 	}
@@ -86,26 +90,26 @@ func (s *Stepper) guests() (all []string) {
 		return []string{"the clients cannot be seen: " + err.Error()}
 	}
 	for i, c := range s.clients {
-		end := slices.IndexFunc(sockets, func(end socket) bool { return end.remote == c.addr })
+		end := slices.IndexFunc(sockets, func(end subject.Socket) bool { return end.Remote == c.addr })
 		name := "client " + strconv.Itoa(i+1)
 		if len(c.at) > 0 {
 			name += " (" + s.in(c.at[0].pid) + strconv.Itoa(c.at[0].fd) + ")"
 		}
 		switch {
 		case end >= 0:
-			all = append(all, name+" "+sockets[end].doing())
+			all = append(all, name+" "+whatDoes(sockets[end]))
 			sockets = slices.Delete(sockets, end, end+1)
 		case len(c.at) > 0:
 			all = append(all, name+" is gone, by a reset")
 		}
 	}
 	for _, end := range sockets {
-		if end.inode != "0" {
+		if end.Inode != 0 {
 			continue
 		}
 		text := "a client waits in the queue"
-		if end.unread > 0 {
-			text += ", " + bytesSent(end.unread)
+		if end.Unread > 0 {
+			text += ", " + bytesSent(end.Unread)
 		}
 		all = append(all, text)
 	}
@@ -152,33 +156,19 @@ func (a *actor) sleeping() bool {
 	return bad == nil && n >= 0 && n != unix.SYS_FUTEX
 }
 
-// A socket is the server's end of a connection.
-type socket struct {
-	remote         netip.AddrPort
-	state          byte // as in subject.State
-	unsent, unread int
-	inode          string // "0": nobody has accepted it
-}
-
-const (
-	established = 1
-	timeWait    = 6
-	closeWait   = 8
-	listening   = 10
-)
-
-func (s socket) doing() string {
+// whatDoes is what the client at the other end of a connection does.
+func whatDoes(s subject.Socket) string {
 	switch {
-	case s.state == closeWait && s.unread > 0:
-		return bytesSent(s.unread) + " and FIN, unread"
-	case s.state == closeWait:
+	case s.State == subject.CloseWait && s.Unread > 0:
+		return bytesSent(s.Unread) + " and FIN, unread"
+	case s.State == subject.CloseWait:
 		return "sent FIN"
-	case s.state != established:
+	case s.State != subject.Established:
 		return "is closing"
-	case s.unread > 0:
-		return bytesSent(s.unread) + ", unread"
-	case s.unsent > 0:
-		return "does not read: " + strconv.Itoa(s.unsent) + " bytes are under way"
+	case s.Unread > 0:
+		return bytesSent(s.Unread) + ", unread"
+	case s.Unsent > 0:
+		return "does not read: " + strconv.Itoa(s.Unsent) + " bytes are under way"
 	}
 	return "idle"
 }
@@ -190,46 +180,10 @@ func bytesSent(n int) string {
 	return "sent " + strconv.Itoa(n) + " bytes"
 }
 
-// sockets are the connections of a port, from /proc/net/tcp: proc_net(5).
-func sockets(port uint16) (all []socket, err error) {
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		text, err := os.ReadFile(table)
-		if os.IsNotExist(err) {
-			continue // no IPv6 here
-		}
-		if err != nil {
-			return nil, err
-		}
-		for line := range bytes.Lines(text) {
-			f := bytes.Fields(line)
-			if len(f) < 10 || address(f[1]).Port() != port {
-				continue // or the heading
-			}
-			state, _ := strconv.ParseUint(string(f[3]), 16, 8)
-			unsent, unread, _ := bytes.Cut(f[4], []byte(":"))
-			if state != listening && state != timeWait {
-				all = append(all, socket{address(f[2]), byte(state), hexadecimal(unsent), hexadecimal(unread), string(f[9])})
-			}
-		}
-	}
-	return all, nil
-}
-
-func hexadecimal(digits []byte) int {
-	n, _ := strconv.ParseUint(string(digits), 16, 32)
-	return int(n)
-}
-
-// address reads "0100007F:1B58", 127.0.0.1 and port 7000: words of 32 bits, in
-// the byte order of this machine.
-func address(text []byte) netip.AddrPort {
-	digits, port, _ := bytes.Cut(text, []byte(":"))
-	ip, _ := hex.DecodeString(string(digits))
-	for word := range slices.Chunk(ip, 4) {
-		if len(word) == 4 {
-			binary.BigEndian.PutUint32(word, binary.NativeEndian.Uint32(word))
-		}
-	}
-	addr, _ := netip.AddrFromSlice(ip)
-	return netip.AddrPortFrom(addr.Unmap(), uint16(hexadecimal(port)))
+// sockets are the server's ends of the connections of a port.
+func sockets(port uint16) ([]subject.Socket, error) {
+	all, err := subject.Sockets(port)
+	return slices.DeleteFunc(all, func(s subject.Socket) bool {
+		return s.State == subject.Listen || s.State == subject.TimeWait
+	}), err
 }

@@ -80,6 +80,8 @@ func until(c sys.Call) string {
 		return ", until there is something to read"
 	case "write":
 		return ", until there is room to write"
+	case "waitpid":
+		return ", until a child ends"
 	}
 	return ", until one of them is ready"
 }
@@ -117,8 +119,13 @@ func (s *Stepper) answer(c sys.Call) string {
 		text += ", no other child has ended"
 	case c.Name == "waitpid":
 		text = "pid " + text + ", " + c.Got
-	case c.Name == "select" || c.Name == "poll":
+	case c.Name == "select" || c.Name == "poll" || c.Name == "epoll_wait":
 		text += ", " + c.Got + s.owners(c)
+	case c.Name == "io_uring_enter":
+		text = c.Got
+		if n := s.number(c.Client); n > 0 {
+			text += ", client " + strconv.Itoa(n) + " from " + c.Client.String()
+		}
 	}
 	return text
 }

@@ -52,6 +52,7 @@ type Socket struct {
 	State         State
 	Unsent        int    // bytes sent and not yet acknowledged, or waiting to be sent
 	Unread        int    // bytes the program has not read; when listening, connections not accepted
+	Room          int    // when listening, how many may wait to be accepted; 0: not told
 	Inode         uint64 // 0: in no program's hands; ESTABLISHED means not accepted yet then
 }
 
@@ -79,6 +80,15 @@ func (s *Subject) sockets(states ...State) ([]Socket, error) {
 	return slices.DeleteFunc(all, func(socket Socket) bool {
 		return socket.Local.Port() != s.Spec.Port || !slices.Contains(states, socket.State)
 	}), err
+}
+
+// Sockets are the sockets on a local port of this network namespace.
+func Sockets(port uint16) ([]Socket, error) {
+	if all, err := diag(port, anyState...); err == nil {
+		return all, nil
+	}
+	all, err := table("/proc/self")
+	return slices.DeleteFunc(all, func(socket Socket) bool { return socket.Local.Port() != port }), err
 }
 
 // away reports whether the server is in another network namespace than we are,

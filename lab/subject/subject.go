@@ -10,6 +10,7 @@
 package subject
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,6 +50,10 @@ type Spec struct {
 	Port    uint16   // 0: a free one
 	Env     []string // what its environment has besides ours; PORT is always set
 	Files   uint64   // descriptors it may have open, RLIMIT_NOFILE; 0: as it is
+
+	// These two see what it prints, at once; nil: nobody does.
+	Stdout io.Writer `json:"-"`
+	Stderr io.Writer `json:"-"`
 }
 
 // A Subject is a server that was started.
@@ -157,8 +162,8 @@ func launch(spec Spec, port Port) (*Subject, error) {
 	}
 	s.cmd.Env = append(os.Environ(), spec.Env...)
 	s.cmd.Env = append(s.cmd.Env, s.mark())
-	s.cmd.Stdout = io.MultiWriter(&s.stdout, &s.all)
-	s.cmd.Stderr = &s.all
+	s.cmd.Stdout = io.MultiWriter(&s.stdout, &s.all, cmp.Or(spec.Stdout, io.Discard))
+	s.cmd.Stderr = io.MultiWriter(&s.all, cmp.Or(spec.Stderr, io.Discard))
 	s.cmd.WaitDelay = lastWords
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	var err error

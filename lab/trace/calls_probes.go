@@ -3,7 +3,11 @@ package trace
 import (
 	"cmp"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"socketlab/lab/diagram"
 	"socketlab/lab/subject"
@@ -28,12 +32,21 @@ type probes struct {
 	parent map[int]string    // by pid: who forked it
 	born   map[int]time.Time // by pid: when it reported for the first time, or fork returned
 	forks  map[int]int       // by pid: the fork in calls
+
+	collects map[int]collection // by pid: of those who have not reported so far
+}
+
+// A collection is a waitpid that found a child.
+type collection struct {
+	call int // in calls
+	by   string
+	how  string
 }
 
 func watchProbes() Source {
 	return &probes{
 		last: map[string]int{}, who: map[int]string{}, parent: map[int]string{},
-		born: map[int]time.Time{}, forks: map[int]int{},
+		born: map[int]time.Time{}, forks: map[int]int{}, collects: map[int]collection{},
 	}
 }
 
@@ -60,49 +73,106 @@ func (p *probes) Collect(number func(client netip.AddrPort) int) (Calls, error) 
 	if len(p.calls) == 0 {
 		p.missing = append(p.missing, "the server's calls: it reports none; only the lab's own models do, others need strace")
 	}
+	p.forgetOperator()
+	p.forgetVain()
+	p.numberFirst()
 	return p.tell(number), nil
+}
+
+// forgetOperator leaves out the calls on standard input of those who find that
+// nobody types there: a child of the process model asks once.
+func (p *probes) forgetOperator() {
+	const stdin = "0"
+	nobody := map[string]bool{} // by actor
+	for _, c := range p.calls {
+		if c.Name == "read" && c.Args == stdin {
+			nobody[c.Actor] = c.Result == "0"
+		}
+	}
+	for i, c := range p.calls {
+		asked := slices.Contains(strings.Fields(strings.Trim(c.Args, "{}")), "0r")
+		p.calls[i].hidden = nobody[c.Actor] && (asked || c.Name == "read" && c.Args == stdin)
+	}
 }
 
 // hear takes a report.
 func (p *probes) hear(r sys.Report) {
-	name := r.Who
-	if name == "server" {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r.Phase == sys.Begins {
+		p.who[r.Pid] = r.Who
+	}
+	id, name := r.Who, r.Who
+	if process := p.who[r.Pid]; id != process {
+		id = process + "/" + id // its descriptors are the process's
+	}
+	if id == "server" {
 		name = p.server
 	}
-	p.enters(r.Who, name)
+	p.enters(id, name)
 	switch r.Phase {
 	case sys.Begins:
-		p.who[r.Pid] = r.Who
 		p.begins(r.Pid, r.Start)
+		p.collected(r.Pid)
 	case sys.Before:
-		p.last[r.Who] = len(p.calls)
+		p.last[id] = len(p.calls)
 		p.calls = append(p.calls, serverCall{
-			Call:  diagram.Call{Actor: r.Who, Name: r.Name, Args: r.Asked()},
+			Call:  diagram.Call{Actor: id, Name: r.Name, Args: r.Asked()},
 			begin: r.Start, client: r.Client,
 		})
 	case sys.After:
-		p.returns(r)
+		p.returns(id, r)
 	case sys.Ends:
-		p.life(r.Start, diagram.Life{Actor: r.Who, Event: "ends"})
+		p.life(r.Start, diagram.Life{Actor: id, Event: "ends"})
 	}
 }
 
-func (p *probes) returns(r sys.Report) {
-	c := &p.calls[p.last[r.Who]]
+// forgetVain leaves out the calls that ask for a child that has ended and find
+// none. How many there are says nothing: one signal may stand for several, and
+// they also tell of children that were only stopped for a while.
+func (p *probes) forgetVain() {
+	for i, c := range p.calls {
+		if c.Name == "waitpid" && (c.Result == "none" || c.Result == unix.ErrnoName(unix.ECHILD)) {
+			p.calls[i].hidden = true
+		}
+	}
+}
+
+// numberFirst numbers the first thread of its kind, too, if it came with a
+// client: the watcher could not know then that there would be more.
+func (p *probes) numberFirst() {
+	var came time.Time // the first client
+	seen := map[string]bool{}
+	for _, c := range p.calls {
+		if came.IsZero() && strings.HasPrefix(c.Name, "accept") && c.client.IsValid() {
+			came = c.end
+		}
+		i := slices.IndexFunc(p.actors, func(a diagram.Actor) bool { return a.ID == c.Actor })
+		name := &p.actors[i].Name
+		isTask := strings.Contains(c.Actor, "/") && !strings.Contains(*name, " ")
+		if isTask && c.client.IsValid() && !seen[c.Actor] && !came.IsZero() {
+			*name += " 1"
+		}
+		seen[c.Actor] = seen[c.Actor] || came.IsZero()
+	}
+}
+
+func (p *probes) returns(id string, r sys.Report) {
+	c := &p.calls[p.last[id]]
 	c.begin, c.end, c.client, c.Slept = r.Start, r.End, r.Client, r.Slept
 	c.Result = resultText(r.Name, r.N, r.Errno)
 	switch {
 	case r.Errno != 0:
-	case r.Name == "select" || r.Name == "poll":
+	case r.Name == "select" || r.Name == "poll" || r.Name == "epoll_wait" || r.Name == "io_uring_enter":
 		c.Result = r.Got
 	case r.Name == "fork":
-		p.parent[r.N], p.forks[r.N] = r.Who, p.last[r.Who]
-		p.begins(r.N, r.End)
+		p.parent[r.N], p.forks[r.N] = id, p.last[id]
+		p.begins(r.N, r.End.Add(-time.Nanosecond)) // it was there when fork returned
 	case r.Name == "waitpid" && r.N == 0:
 		c.Result = "none"
-	case r.Name == "waitpid" && p.who[r.N] != "":
-		c.Result = p.who[r.N]
-		p.life(r.End, diagram.Life{Actor: p.who[r.N], Event: "reaped", By: r.Who, How: r.Got})
+	case r.Name == "waitpid":
+		p.collects[r.N] = collection{p.last[id], id, r.Got}
+		p.collected(r.N)
 	}
 }
 
@@ -121,4 +191,15 @@ func (p *probes) begins(pid int, at time.Time) {
 	p.life(at, diagram.Life{Actor: child, Event: "begins", By: parent})
 	delete(p.born, pid)
 	delete(p.parent, pid)
+}
+
+// collected is told twice as well: when waitpid returns, and when the child
+// reports itself, which we may hear later than all that it did.
+func (p *probes) collected(pid int) {
+	c, found := p.collects[pid]
+	if child := p.who[pid]; found && child != "" {
+		p.calls[c.call].Result = child
+		p.reaped(c.call, diagram.Life{Actor: child, By: c.by, How: c.how})
+		delete(p.collects, pid)
+	}
 }

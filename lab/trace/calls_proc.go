@@ -98,6 +98,8 @@ func (s *sampling) sample() {
 
 // look looks at each thread once, and for new ones.
 func (s *sampling) look() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	now, seen := time.Now(), map[int]bool{}
 	for pid, parent := range maps.Clone(s.pids) {
 		tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
@@ -165,7 +167,7 @@ func (s *sampling) lookAt(t *sampled, tid int, folder string, now time.Time) {
 
 func (s *sampling) returned(t *sampled, now time.Time) {
 	if t.call >= 0 {
-		s.calls[t.call].end, s.calls[t.call].Result = now, "?"
+		s.calls[t.call].end, s.calls[t.call].Result = now.Add(-time.Nanosecond), "?"
 		t.call = -1
 	}
 }

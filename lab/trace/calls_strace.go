@@ -50,7 +50,7 @@ func BestCalls(server subject.Spec) string {
 var traced = []string{
 	"socket", "bind", "listen", "accept", "accept4", "connect", "shutdown",
 	"read", "readv", "recvfrom", "recvmsg", "write", "writev", "sendto", "sendmsg", "sendfile", "close",
-	"select", "pselect6", "poll", "ppoll", "epoll_wait", "epoll_pwait", "epoll_pwait2",
+	"select", "pselect6", "poll", "ppoll", "epoll_wait", "epoll_pwait", "epoll_pwait2", "io_uring_enter",
 	"fork", "vfork", "clone", "clone3", "wait4", "waitid",
 }
 

@@ -52,12 +52,16 @@ func (p *straceParser) tell(number func(client netip.AddrPort) int) Calls {
 			p.calls[t.call].end, p.calls[t.call].Result = time.Time{}, ""
 		}
 	}
+	p.nameForks()
+	return p.account.tell(number)
+}
+
+func (p *straceParser) nameForks() {
 	for _, f := range p.forks {
 		if made := p.tasks[f.tid]; made != nil && made.id != "" {
-			p.calls[f.call].Result = made.id
+			p.calls[f.call].Result = made.id[strings.LastIndexByte(made.id, '/')+1:]
 		}
 	}
-	return p.account.tell(number)
 }
 
 // line reads one line: "TID SECONDS what happened".
@@ -118,6 +122,7 @@ func (p *straceParser) enters(t *straceTask) {
 	if t.id != "" {
 		return
 	}
+	name := p.server
 	t.id = "server" // whoever listens; what was before it, a shell perhaps, is none
 	if len(p.actors) > 0 {
 		word := "child"
@@ -125,16 +130,17 @@ func (p *straceParser) enters(t *straceTask) {
 			word = "thread"
 		}
 		p.names[word]++
-		t.id = fmt.Sprint(word, " ", p.names[word])
+		name = fmt.Sprint(word, " ", p.names[word])
+		t.id = name
+		if t.thread && t.parent != nil && t.parent.id != "" {
+			process, _, _ := strings.Cut(t.parent.id, "/")
+			t.id = process + "/" + name // its descriptors are the process's
+		}
 		begins := diagram.Life{Actor: t.id, Event: "begins"}
 		if t.parent != nil {
 			begins.By = t.parent.id
 		}
 		p.life(t.born, begins)
-	}
-	name := t.id
-	if name == "server" {
-		name = p.server
 	}
 	p.account.enters(t.id, name)
 }
@@ -196,12 +202,12 @@ func (p *straceParser) shows(name string, args []string) bool {
 
 // isWait are the calls that wait for many descriptors.
 func isWait(name string) bool {
-	return strings.Contains(name, "select") || strings.Contains(name, "poll")
+	return strings.Contains(name, "select") || strings.Contains(name, "poll") || name == "io_uring_enter"
 }
 
 // mayWait are the calls in which a server may sleep.
 func mayWait(name string) bool {
-	return isWait(name) || strings.HasPrefix(name, "accept") || name == "connect" || slices.Contains(moveBytes, name)
+	return isWait(name) || strings.HasPrefix(name, "accept") || strings.HasPrefix(name, "wait") || name == "connect" || slices.Contains(moveBytes, name)
 }
 
 // returns is told the whole call: `3<TCP:[…]>, "hello\n", 100) = 6 <0.000008>`.
@@ -240,7 +246,7 @@ func (p *straceParser) returns(t *straceTask, at time.Time, text string) {
 		c.Result = "none"
 	case name == "wait4" && n > 0 && made != nil && made.id != "":
 		c.Result = made.id
-		p.life(at, diagram.Life{Actor: made.id, Event: "reaped", By: t.id})
+		p.reaped(call, diagram.Life{Actor: made.id, By: t.id})
 	}
 }
 
@@ -257,146 +263,4 @@ func (p *straceParser) forked(parent *straceTask, tid int, at time.Time, thread 
 		p.tasks[tid] = made
 	}
 	made.parent, made.thread = parent, thread
-}
-
-// straceArgs takes the arguments of a call apart, up to the parenthesis that
-// closes it, and returns what follows. It is not ok if it does not close.
-func straceArgs(text string) (args []string, rest string, ok bool) {
-	depth, start, quoted := 0, 0, false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '(' || c == '[' || c == '{':
-			depth++
-		case c == ')' && depth == 0:
-			return appendArg(args, text[start:i]), text[i+1:], true
-		case c == ')' || c == ']' || c == '}':
-			depth--
-		case c == ',' && depth == 0:
-			args = appendArg(args, text[start:i])
-			start = i + 1
-		}
-	}
-	return appendArg(args, text[min(start, len(text)):]), "", false
-}
-
-func appendArg(args []string, arg string) []string {
-	if arg = strings.TrimSpace(arg); arg != "" {
-		args = append(args, arg)
-	}
-	return args
-}
-
-// bare leaves out what -yy says of descriptors: `3<TCP:[127.0.0.1:7000]>` is 3.
-func bare(text string) string {
-	var b strings.Builder
-	depth := 0
-	for i, c := range text {
-		switch {
-		case c == '<':
-			depth++
-		case c == '>' && i > 0 && text[i-1] != '-': // no arrow
-			depth--
-		case depth <= 0:
-			b.WriteRune(c)
-		}
-	}
-	return b.String()
-}
-
-// shortArgs are the arguments as a page would have them.
-func shortArgs(name string, args []string) string {
-	arg := func(i int) string {
-		if i < len(args) {
-			return bare(args[i])
-		}
-		return ""
-	}
-	switch {
-	case isFork(name), name == "socket":
-		return ""
-	case name == "poll" || name == "ppoll":
-		return polledText(arg(0))
-	case name == "select" || name == "pselect6":
-		return "{" + strings.Join(slices.Concat(suffixed(arg(1), "r"), suffixed(arg(2), "w")), " ") + "}"
-	case name == "listen", name == "shutdown":
-		return arg(0) + ", " + arg(1)
-	case strings.HasPrefix(name, "write"), strings.HasPrefix(name, "send"):
-		if data := args[min(1, len(args)-1)]; strings.HasPrefix(data, `"`) {
-			return arg(0) + ", " + strings.Replace(data, `"...`, `"…`, 1)
-		}
-	case name == "bind", name == "connect":
-		_, port, _ := strings.Cut(arg(1), "port=htons(")
-		port, _, _ = strings.Cut(port, ")")
-		_, ip, _ := strings.Cut(arg(1), `_addr`)
-		_, ip, _ = strings.Cut(ip, `"`)
-		ip, _, _ = strings.Cut(ip, `"`)
-		return arg(0) + ", " + ip + ":" + port
-	}
-	return arg(0)
-}
-
-// suffixed are the descriptors of a set: "[3 5]".
-func suffixed(set, suffix string) (fds []string) {
-	for fd := range strings.FieldsSeq(strings.Trim(set, "[]")) {
-		if _, err := strconv.Atoi(fd); err == nil {
-			fds = append(fds, fd+suffix)
-		}
-	}
-	return fds
-}
-
-// polledText is such as {3r 5rw} for a list of struct pollfd.
-func polledText(list string) string {
-	var fds []string
-	for entry := range strings.SplitSeq(list, "{fd=") {
-		fd, events, _ := strings.Cut(entry, ",")
-		if _, err := strconv.Atoi(fd); err != nil {
-			continue
-		}
-		if strings.Contains(events, "POLLIN") {
-			fd += "r"
-		}
-		if strings.Contains(events, "POLLOUT") {
-			fd += "w"
-		}
-		fds = append(fds, fd)
-	}
-	return "{" + strings.Join(fds, " ") + "}"
-}
-
-// tcpPeer is the other end of a connection: "4<TCP:[local->remote]>".
-func tcpPeer(arg string) (remote netip.AddrPort) {
-	_, rest, found := strings.Cut(arg, "<TCP")
-	_, rest, arrow := strings.Cut(rest, "->")
-	rest, _, closed := strings.Cut(rest, "]>")
-	if found && arrow && closed {
-		remote, _ = netip.ParseAddrPort(rest)
-	}
-	return netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())
-}
-
-// epoch reads "1700000000.123456".
-func epoch(text string) (time.Time, bool) {
-	seconds, fraction, _ := strings.Cut(text, ".")
-	s, err := strconv.ParseInt(seconds, 10, 64)
-	us, err2 := strconv.ParseInt(fraction, 10, 64)
-	if err != nil || err2 != nil || len(fraction) != 6 {
-		return time.Time{}, false
-	}
-	return time.Unix(s, us*1000), true
-}
-
-// lasted reads the time at the end of a call: "<0.000008>".
-func lasted(text string) time.Duration {
-	text = strings.TrimSuffix(text, ">")
-	d, err := time.ParseDuration(text[strings.LastIndexByte(text, '<')+1:] + "s")
-	if err != nil {
-		return 0
-	}
-	return d
 }

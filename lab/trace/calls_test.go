@@ -80,7 +80,7 @@ func serverActors(tr diagram.Trace) (ids []string) {
 	return ids
 }
 
-const listens = "socket = fd\nbind = ok\nlisten = ok\n"
+const listens = "socket = fd\nbind = 0\nlisten = 0\n"
 
 // What each model does for a client that says hello and leaves.
 var did = map[string]map[string]string{
@@ -88,17 +88,17 @@ var did = map[string]map[string]string{
 read = 6 bytes, client 1, slept
 write "hello\n" = 6 bytes, client 1
 read = 0, client 1, slept
-close = ok, client 1
+close = 0, client 1
 accept = , slept
 `},
 	"goroutine": {
 		"server": listens + `accept = fd, client 1, slept
 accept = , slept
 `,
-		"converse 1": `read = 6 bytes, client 1, slept
+		"server/converse 1": `read = 6 bytes, client 1, slept
 write "hello\n" = 6 bytes, client 1
 read = 0, client 1, slept
-close = ok, client 1
+close = 0, client 1
 `,
 	},
 	"select": {"server": listens + strings.ReplaceAll(loop, "WAIT", "select")},
@@ -112,7 +112,7 @@ read = 6 bytes, client 1
 write "hello\n" = 6 bytes, client 1
 WAIT = {fdr}, slept
 read = 0, client 1
-close = ok, client 1
+close = 0, client 1
 WAIT = , slept
 `
 
@@ -141,26 +141,24 @@ func TestProbesOfChildren(t *testing.T) {
 	for actor, want := range map[string]string{
 		"server": listens + `accept = fd, client 1, slept
 fork = child 1
-close = ok, client 1
+close = 0, client 1
 accept = fd, client 2, slept
 fork = child 2
-close = ok, client 2
+close = 0, client 2
 accept = , slept
 `,
 		"child 1": `begins server
-poll = {fdr}
-read = 0
 read = 6 bytes, client 1, slept
 write "hello\n" = 6 bytes, client 1
 read = 0, client 1, slept
 ends
-reaped reap exit code 0
+reaped server/reap exit code 0
 `,
-		"reap": `waitpid = child 1
+		"server/reap": `waitpid = child 1
 `,
 	} {
 		got := didOf(r.Trace, actor)
-		if actor == "reap" { // it may have collected child 2 as well
+		if actor == "server/reap" { // it may have collected child 2 as well
 			got = got[:min(len(got), len(want))]
 		}
 		if got != want {
@@ -295,7 +293,7 @@ recvfrom = ECONNRESET, client 1
 ends signal SEGV
 reaped server
 `,
-		"thread 1": `begins child 1
+		"child 1/thread 1": `begins child 1
 epoll_wait = 0
 ends
 `,

@@ -3,8 +3,10 @@ package trace
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -271,7 +273,16 @@ func (c *client) look() (doing string, waits bool) {
 	if n := len(c.calls); n == 0 || !c.calls[n-1].end.IsZero() {
 		return doing, false // between two calls
 	}
-	return doing + ", in the last", stateOf("/proc/self/task/"+strconv.Itoa(c.tid)) == 'S'
+	return doing + ", in the last", asleepIn("/proc/self/task/" + strconv.Itoa(c.tid))
+}
+
+// asleepIn reports whether a thread of our own sleeps in a call. One that is
+// back from it may sleep too, until the Go runtime has a processor for it: in
+// futex(2).
+func asleepIn(folder string) bool {
+	text, err := os.ReadFile(folder + "/syscall") // proc_pid_syscall(5)
+	number, _, _ := strings.Cut(string(text), " ")
+	return stateOf(folder) == 'S' && (err != nil || number != strconv.Itoa(unix.SYS_FUTEX))
 }
 
 // idle reports whether it has made all its calls.

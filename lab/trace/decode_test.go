@@ -212,14 +212,3 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
-
-// What the kernel answers is read whatever it is.
-func FuzzParseDiag(f *testing.F) {
-	f.Add(make([]byte, 16+72))
-	f.Add(diagRequest(aClient, aServer))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if s, ok, err := parseDiag(b); ok && (err != nil || !s.Local.IsValid()) {
-			t.Errorf("%+v, %v", s, err)
-		}
-	})
-}

@@ -1,10 +1,12 @@
 package trace
 
 import (
+	"flag"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,7 +18,6 @@ import (
 	"socketlab/lab/subject"
 	"socketlab/models"
 	"socketlab/models/all"
-	"socketlab/models/process"
 	"socketlab/models/session"
 	"socketlab/models/sys"
 )
@@ -27,7 +28,7 @@ const patience = 20 * time.Second
 // TestMain is also what this binary is when it is started as something else:
 // roles has what, by the first argument.
 func TestMain(m *testing.M) {
-	process.Child()
+	all.Child()
 	Child()
 	if len(os.Args) > 1 {
 		if role, found := roles[os.Args[1]]; found {
@@ -38,6 +39,8 @@ func TestMain(m *testing.M) {
 			os.Exit(0)
 		}
 	}
+	flag.Parse()
+	flag.Set("test.parallel", strconv.Itoa(3*runtime.GOMAXPROCS(0))) // they wait more than they work
 	os.Exit(m.Run())
 }
 

@@ -17,11 +17,12 @@ type look struct {
 	at      time.Time
 	ends    [][2]end   // of each client's connection: the client's, the server's
 	queue   int        // length of the accept queue
-	limit   int        // of the accept queue; 0: the table does not say
+	limit   int        // how many it holds; 0: the table does not say
 	family  []relative // the server and its children
 	packets int        // captured so far
 	doing   []string   // what each client is doing
 	calm    bool       // nobody runs, and nothing is on its way
+	zombie  bool       // somebody is to be collected
 }
 
 // A relative is one of the server's processes.
@@ -40,7 +41,7 @@ type end struct {
 // look asks the kernel about one thing after the other. So what it sees is of
 // one moment only if the next look sees the same.
 func (s *stage) look() (look, error) {
-	l := look{at: time.Now(), calm: true}
+	l := look{calm: true}
 	if s.capture != nil {
 		l.packets = s.capture.count()
 	}
@@ -65,9 +66,11 @@ func (s *stage) look() (look, error) {
 		return l, err
 	}
 	for _, p := range tree.Processes {
-		l.calm = l.calm && resting(p.Pid)
+		l.calm = l.calm && s.resting(p.Pid)
+		l.zombie = l.zombie || p.State == 'Z' && !s.held
 		l.family = append(l.family, relative{p.Pid, p.Parent, p.Threads, p.State == 'Z'})
 	}
+	l.at = time.Now() // if all was calm, nothing has happened since it was looked at
 	return l, nil
 }
 
@@ -88,10 +91,10 @@ func (s *stage) lookAtSockets(l *look) error {
 		if !local.IsValid() {
 			return both, nil
 		}
-		mine, ok, err := s.diagnosis.find(local, server)
+		mine, ok, err := s.diagnosis.Find(local, server)
 		both[0] = endOf(mine, ok)
 		if err == nil {
-			mine, ok, err = s.diagnosis.find(server, local)
+			mine, ok, err = s.diagnosis.Find(server, local)
 			both[1] = endOf(mine, ok)
 		}
 		return both, err
@@ -103,9 +106,9 @@ func (s *stage) lookAtSockets(l *look) error {
 		}
 		l.ends[i] = both
 	}
-	listener, ok, err := s.diagnosis.find(server, server)
+	listener, ok, err := s.diagnosis.Find(server, server)
 	if ok && listener.State == subject.Listen {
-		l.queue, l.limit = listener.Unread, listener.Unsent
+		l.queue, l.limit = listener.Unread, listener.Room
 	}
 	return err
 }
@@ -149,12 +152,26 @@ func (s *stage) lookAtTable(l *look) error {
 }
 
 // resting reports whether no thread of a process runs or is about to. One that
-// is stopped rests, too: proc_pid_stat(5).
-func resting(pid int) bool {
+// is stopped rests if we have stopped it: else strace has, at a call, for a
+// moment. proc_pid_stat(5).
+func (s *stage) resting(pid int) bool {
+	return allThreads(pid, func(state byte) bool {
+		return state != 'R' && state != 'D' && (state != 't' || s.held)
+	})
+}
+
+// stopped reports whether all threads of a process are stopped, those that
+// strace follows too.
+func stopped(pid int) bool {
+	return allThreads(pid, func(state byte) bool { return state == 'T' || state == 't' })
+}
+
+// allThreads reports whether all threads of a process are in such a state.
+func allThreads(pid int, such func(state byte) bool) bool {
 	folder := "/proc/" + strconv.Itoa(pid) + "/task"
 	tasks, _ := os.ReadDir(folder)
 	for _, task := range tasks {
-		if state := stateOf(folder + "/" + task.Name()); state == 'R' || state == 'D' {
+		if state := stateOf(folder + "/" + task.Name()); state != 0 && !such(state) {
 			return false
 		}
 	}
@@ -173,18 +190,6 @@ func stateOf(folder string) byte {
 		}
 	}
 	return 0
-}
-
-// stopped reports whether all threads of a process are stopped.
-func stopped(pid int) bool {
-	folder := "/proc/" + strconv.Itoa(pid) + "/task"
-	tasks, _ := os.ReadDir(folder)
-	for _, task := range tasks {
-		if state := stateOf(folder + "/" + task.Name()); state != 'T' && state != 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // tcpState is the state that a socket of our own is in: tcp(7), TCP_INFO.

@@ -16,11 +16,11 @@ func TestTableAgreesWithSockDiag(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Stop()
-	diagnosis, err := openDiagnosis()
+	diagnosis, err := subject.OpenDiagnosis()
 	if err != nil {
 		lacking(t, err.Error())
 	}
-	defer diagnosis.close()
+	defer diagnosis.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	s := &stage{ctx: ctx, server: server, diagnosis: diagnosis}
@@ -46,8 +46,8 @@ func TestTableAgreesWithSockDiag(t *testing.T) {
 			t.Errorf("client %d: sock_diag has %+v, the table %+v", i+1, asked.ends[i], listed.ends[i])
 		}
 	}
-	if asked.queue != 2 || listed.queue != 2 || asked.limit != 20 {
-		t.Errorf("accept queue: sock_diag has %d of %d, the table %d; want 2 of 20", asked.queue, asked.limit, listed.queue)
+	if asked.queue != 2 || listed.queue != 2 || asked.limit != 21 {
+		t.Errorf("accept queue: sock_diag has %d of %d, the table %d; want 2 of 21", asked.queue, asked.limit, listed.queue)
 	}
 	if got := asked.ends[2][theServer]; got.state != subject.CloseWait || got.unread != 6 {
 		t.Errorf("the server's end of client 3: %+v; want CLOSE_WAIT with 6 bytes unread", got)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"socketlab/lab/diagram"
@@ -40,10 +41,13 @@ func (r *recorder) recording(s *stage, scene Scene, rung diagram.Rung, source So
 		return Recording{}, err
 	}
 	states := r.pass(segments)
-	looks := r.looks(s, states)
 	server, err := r.server(s, source, states)
 	if err != nil {
 		return Recording{}, err
+	}
+	did := r.happened(server.Events)
+	if calls == "strace" {
+		returnsAfter(states, did)
 	}
 	for _, c := range s.clients {
 		t.Actors = append(t.Actors, diagram.Actor{ID: c.id, Name: c.id, Kind: diagram.ClientProgram})
@@ -56,9 +60,12 @@ func (r *recorder) recording(s *stage, scene Scene, rung diagram.Rung, source So
 	t.Events = append(t.Events, r.happened(s.notes)...)
 	t.Events = append(t.Events, r.calls(s)...)
 	t.Events = append(t.Events, states...)
-	t.Events = append(t.Events, looks...)
-	t.Events = append(t.Events, r.happened(server.Events)...)
+	t.Events = append(t.Events, r.looks(s, states, slices.Concat(states, did))...)
+	t.Events = append(t.Events, did...)
 	slices.SortStableFunc(t.Events, func(a, b diagram.Event) int { return cmp.Compare(a.At, b.At) })
+	for _, l := range s.looks {
+		t.Steps = append(t.Steps, r.since(l.at))
+	}
 	t.Missing = append(r.missing, server.Missing...)
 	return Recording{t, packets}, nil
 }
@@ -139,64 +146,27 @@ func (r *recorder) calls(s *stage) (events []diagram.Event) {
 	return events
 }
 
-// looks are the lengths of the queues after each step. On the way it compares
-// the states with those in the kernel's table, and confirms them.
-func (r *recorder) looks(s *stage, states []diagram.Event) (events []diagram.Event) {
-	queue, unread := 0, map[int]int{}
-	add := func(at time.Time, e diagram.Event) {
-		e.At = r.since(at)
-		events = append(events, e)
-	}
-	for _, l := range s.looks {
-		if l.queue != queue {
-			queue = l.queue
-			add(l.at, diagram.Event{Queue: &diagram.Queue{Length: l.queue, Limit: l.limit}})
+// returnsAfter corrects when calls returned that strace saw. It says how long a
+// call took once it went on from the first stop, and not when that was, so what
+// a call received or sent may seem to come later, by some 50 µs.
+func returnsAfter(segments, calls []diagram.Event) {
+	next := map[string]time.Duration{} // by actor: when its next call begins
+	for _, e := range slices.Backward(calls) {
+		c := e.Call
+		if c == nil {
+			continue
 		}
-		for i, ends := range l.ends {
-			conn := r.number[s.clients[i].address()]
-			if conn == 0 {
-				continue
-			}
-			if n := ends[theServer].unread; n != unread[conn] {
-				unread[conn] = n
-				add(l.at, diagram.Event{Queue: &diagram.Queue{Conn: conn, Length: n}})
-			}
-			for which, e := range ends {
-				if text := confirm(states, r.since(l.at), conn, which == theClient, e); text != "" {
-					add(l.at, diagram.Event{Note: &diagram.Note{Text: text}})
-				}
-			}
+		limit, more := next[c.Actor]
+		next[c.Actor] = e.At
+		inward := receiving(c.Name) || isWait(c.Name) || strings.HasPrefix(c.Name, "accept")
+		i := slices.IndexFunc(segments, func(seen diagram.Event) bool {
+			s := seen.Segment
+			return s != nil && seen.At > e.At && s.FromClient == inward && s.Flags != "SYN" && (s.Conn == c.Conn || c.Conn == 0) && (s.Len > 0 || s.Flags != "ACK" || s.Ack == 1)
+		})
+		if i >= 0 && more && c.Result != "" && segments[i].At > e.At+c.Took && segments[i].At < limit {
+			c.Took = segments[i].At - e.At + 1
 		}
 	}
-	return events
-}
-
-// confirm marks the state that one end of a connection was in, if the kernel's
-// table has it in that state. If the table has another one, it says so.
-func confirm(states []diagram.Event, at time.Duration, conn int, client bool, e end) (contradiction string) {
-	var last *diagram.State
-	for _, event := range states {
-		if event.At <= at && event.State != nil && event.State.Conn == conn && event.State.Client == client {
-			last = event.State
-		}
-	}
-	derived, end := "CLOSED", "server"
-	if last != nil {
-		derived = last.To
-	}
-	if client {
-		end = "client"
-	}
-	switch {
-	case !e.known:
-		return ""
-	case last != nil && derived == e.state.String():
-		last.Confirmed = true
-		return ""
-	case derived == e.state.String():
-		return ""
-	}
-	return fmt.Sprintf("the kernel has the %s's end of connection %d in %v; by its segments it is in %s", end, conn, e.state, derived)
 }
 
 // server is what is known of the server's threads: what a source saw, or else

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"socketlab/lab/diagram"
@@ -32,6 +33,28 @@ type Options struct {
 type Recording struct {
 	Trace   diagram.Trace
 	Packets []Packet // one for each segment in Trace, in the same order; none if they are inferred
+}
+
+// Normal is the recording as it would be drawn of any other run, as text, as
+// Mermaid, or as SVG: diagram.Trace.Normalise. A recording in which something
+// is missing has none.
+func (r Recording) Normal(format string) (string, error) {
+	if len(r.Trace.Missing) > 0 {
+		return "", fmt.Errorf("scene %s of %s: missing: %s", r.Trace.Scene, r.Trace.Subject, strings.Join(r.Trace.Missing, "; "))
+	}
+	var b strings.Builder
+	var err error
+	switch normal := r.Trace.Normalise(); format {
+	case "text":
+		err = normal.Text(&b, diagram.Style{})
+	case "mermaid":
+		err = normal.Mermaid(&b)
+	case "svg":
+		err = normal.SVG(&b, diagram.Style{})
+	default:
+		err = fmt.Errorf("format %q is none of text, mermaid, svg", format)
+	}
+	return b.String(), err
 }
 
 // Record plays a scene against a server and records what happens. A scene that
@@ -100,8 +123,8 @@ func record(ctx context.Context, o Options, rung diagram.Rung) (Recording, error
 		defer s.capture.file.Close()
 	}
 	var err error
-	if s.diagnosis, err = openDiagnosis(); err == nil {
-		defer s.diagnosis.close()
+	if s.diagnosis, err = subject.OpenDiagnosis(); err == nil {
+		defer s.diagnosis.Close()
 	} else {
 		r.misses("states are confirmed by /proc/net/tcp alone: %v", err)
 	}

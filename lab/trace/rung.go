@@ -98,24 +98,12 @@ func inNamespace(ctx context.Context, r request) (Recording, error) {
 	if err != nil {
 		return Recording{}, err
 	}
-	cmd := exec.CommandContext(ctx, "/proc/self/exe")
-	cmd.Args = []string{childName, string(question)}
-	lifeline, err := cmd.StdinPipe()
+	cmd, err := namespaced(ctx, childName, string(question))
 	if err != nil {
 		return Recording{}, err
 	}
 	var answer, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &answer, &complaints
-	cmd.Cancel = lifeline.Close
-	cmd.WaitDelay = 2 * subject.Grace
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: os.Getuid(), HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: os.Getgid(), HostID: os.Getgid(), Size: 1}},
-		AmbientCaps: []uintptr{unix.CAP_NET_RAW, unix.CAP_NET_ADMIN},
-		Setpgid:     true, // out of Ctrl-C's reach: we pass it on
-		Pdeathsig:   unix.SIGKILL,
-	}
 	err = cmd.Run()
 	if ctx.Err() != nil {
 		return Recording{}, ctx.Err()
@@ -133,6 +121,28 @@ func inNamespace(ctx context.Context, r request) (Recording, error) {
 	return a.Recording, nil
 }
 
+// namespaced is this program, to be started once more in namespaces of its own.
+// When the context ends, so does its standard input.
+func namespaced(ctx context.Context, args ...string) (*exec.Cmd, error) {
+	cmd := exec.CommandContext(ctx, "/proc/self/exe")
+	cmd.Args = args
+	lifeline, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	cmd.Cancel = lifeline.Close
+	cmd.WaitDelay = 2 * subject.Grace
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNET,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: os.Getuid(), HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: os.Getgid(), HostID: os.Getgid(), Size: 1}},
+		AmbientCaps: []uintptr{unix.CAP_NET_RAW, unix.CAP_NET_ADMIN},
+		Setpgid:     true, // out of Ctrl-C's reach: we pass it on
+		Pdeathsig:   unix.SIGKILL,
+	}
+	return cmd, nil
+}
+
 func complaint(text []byte) error {
 	if text = bytes.TrimSpace(text); len(text) > 0 {
 		return errors.New(string(text))
@@ -143,6 +153,7 @@ func complaint(text []byte) error {
 // Child answers in a process that inNamespace started, and exits. In any other
 // it returns at once. It is called first thing in main.
 func Child() {
+	enter()
 	if os.Args[0] != childName || len(os.Args) != 2 {
 		return
 	}

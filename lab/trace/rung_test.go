@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"socketlab/lab/diagram"
+	"socketlab/lab/subject"
 )
 
 // nobody is a user without any right.
@@ -123,7 +124,7 @@ func recordForever(args []string) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), unix.SIGINT)
 	defer cancel()
 	_, err := Record(ctx, Options{
-		Scene: "echo", Server: serverOf("deaf", scene), Rung: diagram.Rung(args[0]), Timeout: patience,
+		Scene: "echo", Server: serverOf("deaf", scene), Rung: diagram.Rung(args[0]), Calls: args[1], Timeout: patience,
 	})
 	return err
 }
@@ -136,12 +137,15 @@ func TestNothingIsLeft(t *testing.T) {
 		"the server":     func(d []string) bool { return has(d, "serve") },
 		"a client waits": func(d []string) bool { return has(d, "serve") && connected(d) },
 	}
-	for _, rung := range []diagram.Rung{seeing(t), diagram.Namespace, diagram.Inferred} {
+	stranger := BestCalls(subject.Spec{Kind: "command"})
+	for rung, calls := range map[diagram.Rung]string{seeing(t): stranger, diagram.Namespace: "probes", diagram.Inferred: "proc"} {
 		for phase, reached := range phases {
 			for _, sig := range []syscall.Signal{unix.SIGINT, unix.SIGKILL} {
 				t.Run(fmt.Sprint(rung, "/", phase, "/", unix.SignalName(sig)), func(t *testing.T) {
 					t.Parallel()
-					cmd := exec.CommandContext(t.Context(), self, "record", string(rung))
+					folder := t.TempDir()
+					cmd := exec.CommandContext(t.Context(), self, "record", string(rung), calls)
+					cmd.Env = append(os.Environ(), "TMPDIR="+folder)
 					if err := cmd.Start(); err != nil {
 						t.Fatal(err)
 					}
@@ -155,6 +159,9 @@ func TestNothingIsLeft(t *testing.T) {
 					cmd.Wait()
 					for _, p := range all {
 						within(t, "the end of "+p, func() bool { return gone(p) })
+					}
+					if left, err := os.ReadDir(folder); sig == unix.SIGINT && (err != nil || len(left) > 0) {
+						t.Errorf("left behind: %v %v", left, err)
 					}
 				})
 			}

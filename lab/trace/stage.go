@@ -23,12 +23,14 @@ import (
 type stage struct {
 	ctx       context.Context
 	server    *subject.Subject
-	capture   *capture   // nil: the packets cannot be seen
-	diagnosis *diagnosis // nil: this kernel has none
+	capture   *capture           // nil: the packets cannot be seen
+	diagnosis *subject.Diagnosis // nil: this kernel has none
 	clients   []*client
 
-	looks []look // one after each step
+	time  time.Duration // how long the scene may take
+	looks []look        // one after each step
 	notes []Happening
+	held  bool  // the server is stopped, by hold
 	busy  bool  // the server never came to rest
 	err   error // why the scene cannot go on
 }
@@ -80,12 +82,13 @@ func (s *stage) wait(d time.Duration) bool {
 	}
 }
 
-// settle waits until nothing happens any more: two looks see the same, all
-// threads sleep, and everything sent is acknowledged. It does not wait for ever:
-// some servers never sleep, and some clients are never read.
+// settle waits until nothing happens any more: two looks see the same, in both
+// of them all threads sleep, children that ended are collected, and everything
+// sent is acknowledged. It does not wait for ever: some servers never sleep or collect,
+// and some clients are never read.
 func (s *stage) settle() {
-	const patience = 500 * time.Millisecond // an ACK may be late by half a second: RFC 9293, section 3.8.6.3
-	last, start := "", time.Now()
+	patience := max(s.time/20, 500*time.Millisecond) // an ACK may be late by so much: RFC 9293, section 3.8.6.3
+	last, rested, start := "", false, time.Now()
 	for s.err == nil {
 		l, err := s.look()
 		if err != nil {
@@ -93,13 +96,14 @@ func (s *stage) settle() {
 			return
 		}
 		sees, waited := l.sees(), time.Since(start)
-		still := sees == last && (l.calm || waited > patience)
+		rests := l.calm && !l.zombie
+		still := sees == last && (rests && rested || waited > patience)
 		if still || waited > 4*patience {
 			s.busy = s.busy || !still || !l.calm
 			s.looks = append(s.looks, l)
 			return
 		}
-		last = sees
+		last, rested = sees, rests
 		if !s.pause() {
 			return
 		}
@@ -139,6 +143,7 @@ func (s *stage) done(clients ...*client) {
 func (s *stage) hold() {
 	s.note(nil, "the server is held (SIGSTOP), as if busy elsewhere")
 	s.signal(syscall.SIGSTOP)
+	s.held = true
 	s.until("the server is stopped", func(l look) bool {
 		return !slices.ContainsFunc(l.family, func(p relative) bool { return !p.zombie && !stopped(p.pid) })
 	})
@@ -147,6 +152,7 @@ func (s *stage) hold() {
 // release lets it go on.
 func (s *stage) release() {
 	s.note(nil, "the server goes on (SIGCONT)")
+	s.held = false
 	s.signal(syscall.SIGCONT)
 }
 
@@ -175,6 +181,7 @@ func (s *stage) screen(text string) {
 // have not returned then go on until hangUp.
 func (s *stage) play(ctx context.Context, scene Scene, timeout time.Duration) error {
 	var cancel context.CancelFunc
+	s.time = timeout
 	s.ctx, cancel = context.WithTimeout(ctx, timeout)
 	defer cancel()
 	s.settle()
@@ -197,6 +204,9 @@ func (s *stage) play(ctx context.Context, scene Scene, timeout time.Duration) er
 
 // hangUp ends what the scene left open.
 func (s *stage) hangUp() {
+	if s.held {
+		syscall.Kill(-s.server.Pid(), syscall.SIGCONT)
+	}
 	for _, c := range s.clients {
 		c.hangUp()
 	}

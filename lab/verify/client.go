@@ -26,7 +26,7 @@ import (
 type Client struct {
 	t    *T
 	name string // "client 1"
-	conn *net.TCPConn
+	conn told
 
 	mu      sync.Mutex // guards what follows
 	changed *sync.Cond // tells of that
@@ -68,14 +68,18 @@ func (t *T) dial(control func(network, address string, c syscall.RawConn) error)
 }
 
 func (t *T) connect(dialer net.Dialer) (net.Conn, error) {
-	return dialer.DialContext(t.ctx, "tcp", t.Server.Addr().String())
+	begin := time.Now()
+	conn, err := dialer.DialContext(t.ctx, "tcp", t.Server.Addr().String())
+	t.connected(conn, begin, err)
+	return conn, err
 }
 
 func (t *T) welcome(conn net.Conn, err error) *Client {
 	if err != nil {
 		t.Fail("to be able to connect", err.Error())
 	}
-	c := &Client{t: t, conn: conn.(*net.TCPConn)}
+	c := &Client{t: t}
+	c.conn = told{conn.(*net.TCPConn), c}
 	c.changed = sync.NewCond(&c.mu)
 	t.mu.Lock()
 	t.clients = append(t.clients, c)
@@ -554,8 +558,7 @@ func (c *Client) Flood() (stop func()) {
 // and is not worth a line in the story.
 func (t *T) visit(fin bool) {
 	word := []byte("hello and goodbye\n")
-	dialer := net.Dialer{Timeout: t.Wait}
-	conn, err := dialer.DialContext(t.ctx, "tcp", t.Server.Addr().String())
+	conn, err := t.connect(net.Dialer{Timeout: t.Wait})
 	if err != nil {
 		t.Fail("to be able to connect", err.Error())
 	}

@@ -46,7 +46,7 @@ var lifeChecks = []Check{
 		Cause: "wait is called once for each SIGCHLD, but signals coalesce: wait in a loop until no child is left; or the child goes on after its client left",
 		Try:   `(for i in $(seq 20); do timeout 1 nc -d 127.0.0.1 PORT & done; wait); sleep 1; ps -o pid,stat,cmd --ppid PID`,
 		Run: func(t *T) {
-			before := t.Tree()
+			before := t.started()
 			t.Tell("before, the server has %d processes", len(before.Processes))
 			var clients []*Client
 			for range t.Most(20) {
@@ -245,6 +245,18 @@ func (t *T) outOfDescriptors(served []*Client, waiting *Client) {
 	}
 }
 
+// started waits until the server starts no more processes: it listens, but may
+// still be at its workers.
+func (t *T) started() (tree subject.Tree) {
+	t.Until("to have started its processes", func() (string, bool) {
+		before := len(t.Tree().Processes)
+		t.pause(50 * time.Millisecond)
+		tree = t.Tree()
+		return fmt.Sprintf("%d after %d", len(tree.Processes), before), len(tree.Processes) == before
+	})
+	return tree
+}
+
 // signalAll sends a signal to every process of the server's.
 func (t *T) signalAll(sig unix.Signal) {
 	for _, p := range t.Tree().Processes {
@@ -257,8 +269,11 @@ func (t *T) freeze() {
 	t.signalAll(unix.SIGSTOP)
 	t.Until("to be stopped", func() (string, bool) {
 		moving := slices.DeleteFunc(t.Tree().Processes, func(p subject.Process) bool {
-			return p.State == 'T' || p.State == 'Z'
+			return p.State == 'T' || p.State == 't' || p.State == 'Z' // t: strace looks on
 		})
+		for _, p := range moving { // some were born meanwhile
+			unix.Kill(p.Pid, unix.SIGSTOP)
+		}
 		return fmt.Sprintf("%d processes go on", len(moving)), len(moving) == 0
 	})
 }

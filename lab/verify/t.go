@@ -25,9 +25,10 @@ type T struct {
 	Server *subject.Subject
 	Limit  int // clients that the server serves at once; 0: no limit
 
-	played func()          // told after each random schedule
-	ctx    context.Context // done when the user interrupts, or the check takes too long
-	cancel context.CancelCauseFunc
+	witness Witness         // nil: nobody looks on
+	played  func()          // told after each random schedule
+	ctx     context.Context // done when the user interrupts, or the check takes too long
+	cancel  context.CancelCauseFunc
 
 	start time.Time
 
@@ -69,7 +70,9 @@ func (t *T) Note(note string) { t.note = note }
 func (t *T) Tell(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.story = append(t.story, fmt.Sprintf(format, args...))
+	line := fmt.Sprintf(format, args...)
+	t.story = append(t.story, line)
+	t.witnessed(line)
 }
 
 // Most is the number of clients to use for a story about n of them: fewer, if
@@ -133,7 +136,7 @@ func (t *T) Tree() subject.Tree {
 	if err != nil {
 		t.Cannot("look at the server's processes", err)
 	}
-	return tree
+	return t.withoutWitness(tree)
 }
 
 // ExpectQuiet waits until the server uses no CPU over a stretch of 200 ms, and
@@ -173,12 +176,24 @@ func (t *T) asleep() bool {
 	return true
 }
 
-// run holds one server to one check.
+// run holds one server to one check. If it fails, it may be played again, to
+// be shown.
 func run(ctx context.Context, s Server, c Check, o Options, played func()) report.Check {
+	result := hold(ctx, s, c, o, nil, played)
+	if result.Status == report.Fail && o.Again != nil {
+		o.Replay = o.replay(result.Schedule)
+		again, err := o.Again(ctx, s, c, o)
+		showAgain(&result, again, err)
+	}
+	return result
+}
+
+// hold holds one server to one check.
+func hold(ctx context.Context, s Server, c Check, o Options, w Witness, played func()) report.Check {
 	result := report.Check{ID: c.ID, Level: c.Level, Says: c.Says, Status: report.Pass}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	t := &T{Options: o, Limit: s.Limit, played: played, ctx: ctx, cancel: cancel, start: time.Now()}
+	t := &T{Options: o, Limit: s.Limit, witness: w, played: played, ctx: ctx, cancel: cancel, start: time.Now()}
 	end := t.play(s, c)
 	result.MS = time.Since(t.start).Milliseconds()
 	result.Note = t.note
@@ -214,7 +229,7 @@ func abridge(story []string, client string) []string {
 func (t *T) play(s Server, c Check) (end *verdict) {
 	spec := s.spec(c.Service)
 	spec.Files = c.Files
-	server, err := t.Options.start(t.ctx, spec)
+	server, err := t.startWitnessed(spec)
 	if err != nil {
 		end = &verdict{status: report.Error, expected: "the server to listen", actual: err.Error()}
 		t.explain(end)
@@ -232,7 +247,11 @@ func (t *T) play(s Server, c Check) (end *verdict) {
 		}
 	})
 	if end != nil {
+		t.witnessed("here it fails. expected: " + end.expected + "; actual: " + end.actual)
 		t.explain(end)
+	}
+	if t.witness != nil {
+		t.witness.End() // before those who are left hang up
 	}
 	return end
 }

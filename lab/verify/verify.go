@@ -21,7 +21,7 @@ type Server struct {
 }
 
 func (s Server) spec(service string) subject.Spec {
-	return subject.Spec{Name: s.Name, Command: s.Command(service)}
+	return subject.Spec{Name: s.Name, Kind: s.Kind, Command: s.Command(service), Limit: s.Limit}
 }
 
 // start starts a server. To begin to listen is an event like others: it is not
@@ -53,6 +53,10 @@ type Options struct {
 	Seed   uint64   // of the first random schedule; the next ones count upwards
 	Rounds int      // how many random schedules
 	Replay Schedule // play this one instead; nil: random ones
+
+	// Again plays a check that failed once more, and returns how that went,
+	// with a diagram; nil: none is. The verdict stays that of the first time.
+	Again func(context.Context, Server, Check, Options) (report.Check, error)
 }
 
 // A Progress is how far it has come.

@@ -4,17 +4,34 @@ package all
 import (
 	"socketlab/models"
 	"socketlab/models/blocking"
+	"socketlab/models/epollloop"
 	"socketlab/models/goroutine"
 	"socketlab/models/pollloop"
+	"socketlab/models/prefork"
 	"socketlab/models/process"
+	"socketlab/models/roles"
 	"socketlab/models/selectloop"
+	"socketlab/models/thread"
+	"socketlab/models/uringloop"
 )
 
 // Models are the pages, each one a step from the one before.
 var Models = []models.Model{
 	blocking.Model,
 	process.Model,
+	prefork.Model,
+	thread.Model,
 	goroutine.Model,
+	roles.Model,
 	selectloop.Model,
 	pollloop.Model,
+	epollloop.Model,
+	uringloop.Model,
+}
+
+// Child does the work of a process that one of the pages has started, and exits
+// there. In any other it returns at once. It is called first thing in main.
+func Child() {
+	process.Child()
+	prefork.Child()
 }

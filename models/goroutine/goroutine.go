@@ -1,10 +1,10 @@
 // Package goroutine serves each client in a goroutine of its own.
 //
-// Compared with process: the calls still sleep and the conversation still reads
+// Compared with thread: the calls still sleep and the conversation still reads
 // from top to bottom, but it is not a kernel thread that sleeps. The Go
 // runtime parks the goroutine and waits for all of them at once, with epoll(7),
-// the way selectloop and pollloop do by hand. Clients share memory now, so
-// what two goroutines touch needs a lock.
+// the way selectloop and pollloop do by hand. A client has two goroutines that
+// take turns: no descriptor is needed to wake one, a channel does it.
 package goroutine
 
 import (

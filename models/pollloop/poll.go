@@ -137,7 +137,7 @@ func (l *loop) onOperator() {
 
 // onReadable takes what the client sent, and answers at once.
 func (l *loop) onReadable(c *client) {
-	n, err := sys.Read(c.fd, l.buf[:])
+	n, err := sys.TryRead(c.fd, l.buf[:]) // cannot wait, and Go need not know
 	switch {
 	case sys.Again(err): // readiness is only a hint: select(2), BUGS
 		return
@@ -155,7 +155,7 @@ func (l *loop) onReadable(c *client) {
 // onWritable sends what the kernel takes now; the rest waits for its turn.
 func (l *loop) onWritable(c *client) {
 	if p := c.Pending(); len(p) > 0 {
-		n, err := sys.Write(c.fd, p)
+		n, err := sys.TryWrite(c.fd, p)
 		if err != nil && !sys.Again(err) {
 			l.drop(c)
 			return

@@ -1,9 +1,9 @@
 // Package selectloop serves every client from one thread with select(2).
 //
-// Compared with goroutine: nobody else waits for us. One thread asks the
-// kernel about all descriptors at once, the clients', the listening one and
-// the operator's, and what was a line of code is now a state kept per client.
-// The kernel gets two bitmaps, and they end at descriptor 1023.
+// Compared with roles: one thread has all the jobs. It asks the kernel about
+// all descriptors at once, the clients', the listening one and the operator's,
+// so there is nobody to lock out and nobody to wake. The kernel gets two
+// bitmaps, and they end at descriptor 1023.
 package selectloop
 
 import (
@@ -142,7 +142,7 @@ func (l *loop) onOperator() {
 
 // onReadable takes what the client sent, and answers at once.
 func (l *loop) onReadable(c *client) {
-	n, err := sys.Read(c.fd, l.buf[:])
+	n, err := sys.TryRead(c.fd, l.buf[:]) // cannot wait, and Go need not know
 	switch {
 	case sys.Again(err): // readiness is only a hint: select(2), BUGS
 		return
@@ -160,7 +160,7 @@ func (l *loop) onReadable(c *client) {
 // onWritable sends what the kernel takes now; the rest waits for its turn.
 func (l *loop) onWritable(c *client) {
 	if p := c.Pending(); len(p) > 0 {
-		n, err := sys.Write(c.fd, p)
+		n, err := sys.TryWrite(c.fd, p)
 		if err != nil && !sys.Again(err) {
 			l.drop(c)
 			return

@@ -16,8 +16,9 @@ import (
 // Two options are set before, and the connected sockets inherit the second:
 // SO_REUSEADDR, so that a server can be started again while its old
 // connections are in TIME_WAIT, and TCP_NODELAY, so that a short answer does
-// not wait for the acknowledgement of the one before (Nagle, RFC 896).
-func Listen(addr netip.AddrPort, backlog int) (lfd int, err error) {
+// not wait for the acknowledgement of the one before (Nagle, RFC 896). More of
+// socket(7) can be asked for, such as unix.SO_REUSEPORT.
+func Listen(addr netip.AddrPort, backlog int, options ...int) (lfd int, err error) {
 	family, sa := sockaddr(addr)
 	call := watch("socket", -1)
 	lfd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -25,16 +26,18 @@ func Listen(addr netip.AddrPort, backlog int) (lfd int, err error) {
 		return call.done(-1, failed("socket", -1, err))
 	}
 	call.done(lfd, nil)
-	if err := listen(lfd, sa, backlog); err != nil {
+	if err := listen(lfd, sa, backlog, options); err != nil {
 		Close(lfd)
 		return -1, err
 	}
 	return lfd, nil
 }
 
-func listen(lfd int, sa unix.Sockaddr, backlog int) error {
-	if err := unix.SetsockoptInt(lfd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
-		return failed("setsockopt", lfd, err)
+func listen(lfd int, sa unix.Sockaddr, backlog int, options []int) error {
+	for _, option := range append(options, unix.SO_REUSEADDR) {
+		if err := unix.SetsockoptInt(lfd, unix.SOL_SOCKET, option, 1); err != nil {
+			return failed("setsockopt", lfd, err)
+		}
 	}
 	if err := unix.SetsockoptInt(lfd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return failed("setsockopt", lfd, err)

@@ -158,7 +158,7 @@ func (c *Call) Asked() string {
 // Waits reports whether it is a call that a page may sleep in.
 func (c *Call) Waits() bool {
 	switch c.Name {
-	case "accept", "read", "write", "select", "poll":
+	case "accept", "read", "write", "select", "poll", "epoll_wait", "io_uring_enter", "waitpid":
 		return true
 	}
 	return false

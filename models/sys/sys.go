@@ -73,18 +73,40 @@ func Full(err error) bool {
 func Accept(lfd, flags int) (cfd int, err error) {
 	call := watch("accept", lfd)
 	for {
-		cfd, client, err := unix.Accept4(lfd, unix.SOCK_CLOEXEC|flags)
-		switch err {
-		case nil:
+		cfd, client, err := accept4(lfd, unix.SOCK_CLOEXEC|flags)
+		if err == nil {
 			return call.gotClient(client).done(cfd, nil)
-		case unix.EINTR,
-			unix.ECONNABORTED, unix.EPROTO, unix.ENOPROTOOPT, unix.EPERM,
-			unix.ENETDOWN, unix.ENETUNREACH, unix.ENONET,
-			unix.EHOSTDOWN, unix.EHOSTUNREACH:
-			continue
 		}
-		return call.done(-1, failed("accept", lfd, err))
+		if !diedInQueue(err) {
+			return call.done(-1, failed("accept", lfd, err))
+		}
 	}
+}
+
+// accept4 has the kernel tell the client's address only to a probe. Nobody else
+// asks, and it would be garbage of more bytes than a page keeps of a client.
+func accept4(lfd, flags int) (cfd int, client unix.Sockaddr, err error) {
+	if probe != nil {
+		return unix.Accept4(lfd, flags)
+	}
+	n, _, errno := syscall.Syscall6(unix.SYS_ACCEPT4, uintptr(lfd), 0, 0, uintptr(flags), 0, 0)
+	if errno != 0 {
+		return -1, nil, errno
+	}
+	return int(n), nil, nil
+}
+
+// diedInQueue asks whether accept is to be tried again: it failed because of
+// one client, or was interrupted.
+func diedInQueue(err error) bool {
+	switch err {
+	case unix.EINTR,
+		unix.ECONNABORTED, unix.EPROTO, unix.ENOPROTOOPT, unix.EPERM,
+		unix.ENETDOWN, unix.ENETUNREACH, unix.ENONET,
+		unix.EHOSTDOWN, unix.EHOSTUNREACH:
+		return true
+	}
+	return false
 }
 
 // Read reads what is there, up to len(p) bytes: read(2). 0 is the end.
@@ -179,10 +201,14 @@ func Poll(fds []unix.PollFd, timeout int) (int, error) {
 			return call.done(0, failed("poll", -1, err))
 		}
 		if timeout >= 0 {
-			left := time.Until(end) + time.Millisecond - 1 // poll rounds up, too
-			timeout = max(0, int(left.Milliseconds()))
+			timeout = milliseconds(time.Until(end))
 		}
 	}
+}
+
+// milliseconds is a timeout that is left, rounded up, as the kernel does.
+func milliseconds(left time.Duration) int {
+	return max(0, int((left + time.Millisecond - 1).Milliseconds()))
 }
 
 // Pipe makes a pipe of two descriptors that are closed on exec: pipe2(2). Its
@@ -206,6 +232,9 @@ func Pipe() (reader, writer int, err error) {
 // child's descriptors are fds in order, 0, 1, 2 and so on (-1: closed), and none
 // of those that are closed on exec. It is killed when this process ends, however
 // that happens.
+//
+// A child does one thing after the other, so it is told that one P is enough: a
+// Go program then starts sooner, with fewer threads and less memory.
 func Spawn(path string, args []string, fds ...int) (pid int, err error) {
 	files := make([]uintptr, len(fds))
 	for i, fd := range fds {
@@ -213,7 +242,7 @@ func Spawn(path string, args []string, fds ...int) (pid int, err error) {
 	}
 	call := watch("fork", -1)
 	pid, err = syscall.ForkExec(path, args, &syscall.ProcAttr{
-		Env:   syscall.Environ(),
+		Env:   append(syscall.Environ(), "GOMAXPROCS=1"),
 		Files: files,
 		Sys:   &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL},
 	})

@@ -228,8 +228,12 @@ func full(t *testing.T) (fd, peer int) {
 // A timeout passes all the same, however many signals come.
 func TestSignalsDoNotExtendTimeouts(t *testing.T) {
 	const timeout = 50 * time.Millisecond
+	epfd := list(t)
 	for name, call := range map[string]func() (int, error){
 		"poll": func() (int, error) { return sys.Poll(nil, int(timeout.Milliseconds())) },
+		"epoll": func() (int, error) {
+			return sys.EpollWait(epfd, make([]unix.EpollEvent, 1), int(timeout.Milliseconds()))
+		},
 		"select": func() (int, error) {
 			left := unix.NsecToTimeval(timeout.Nanoseconds())
 			return sys.Select(0, nil, nil, &left)

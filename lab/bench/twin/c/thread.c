@@ -1,0 +1,94 @@
+/* Serves each client in a thread of its own: the twin of models/thread.
+ *
+ * Compared with process: the conversation is the same, word for word, but it
+ * shares its memory with all others. So what two threads touch needs a lock, and
+ * one mistake ends them all.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "sys.h"
+
+static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* guards what follows */
+static int here;                                       /* clients */
+static int left; /* one has left since someone_leaves was last asked */
+static pthread_cond_t leaving = PTHREAD_COND_INITIALIZER; /* tells of that */
+
+static void welcome(int cfd);
+static void *client_thread(void *cfd);
+static int someone_leaves(void);
+static void converse(int cfd);
+
+int main(int argc, char **argv)
+{
+	int lfd = listen_on(argc, argv, 0);
+	for (;;) {
+		int cfd = accept_client(lfd, 0); /* sleeps until a client comes */
+		if (cfd >= 0) {
+			welcome(cfd);
+		} else if (errno == EINVAL) { /* shut down */
+			while (someone_leaves())
+				;
+			return 0;
+		} else if (!full(errno) || !someone_leaves()) {
+			die("accept");
+		}
+	}
+}
+
+/* welcome gives one more client to a thread of its own. */
+static void welcome(int cfd)
+{
+	pthread_t thread;
+	int err; /* not errno: pthread_create(3) returns it, and it is positive */
+	pthread_mutex_lock(&mu);
+	here++;
+	pthread_mutex_unlock(&mu);
+	while ((err = pthread_create(&thread, NULL, client_thread, (void *)(intptr_t)cfd)) != 0) {
+		if (err != EAGAIN || here == 1 || !someone_leaves()) {
+			fprintf(stderr, "pthread_create: %s\n", strerror(err));
+			exit(2);
+		}
+	}
+	pthread_detach(thread); /* nobody waits for it */
+}
+
+static void *client_thread(void *cfd)
+{
+	converse((intptr_t)cfd);
+	close((intptr_t)cfd);
+	pthread_mutex_lock(&mu);
+	here--;
+	left = 1;
+	pthread_cond_signal(&leaving);
+	pthread_mutex_unlock(&mu);
+	return NULL;
+}
+
+/* someone_leaves sleeps until a client has left since it was last asked. It is
+ * false if nobody is there to leave. */
+static int someone_leaves(void)
+{
+	pthread_mutex_lock(&mu);
+	while (!left && here > 0)
+		pthread_cond_wait(&leaving, &mu);
+	int yes = left;
+	left = 0;
+	pthread_mutex_unlock(&mu);
+	return yes;
+}
+
+/* converse holds one conversation, from its first byte to its last. */
+static void converse(int cfd)
+{
+	char buf[BUFFER_SIZE];
+	ssize_t n, m;
+	while ((n = read(cfd, buf, sizeof buf)) > 0) /* sleeps until it speaks */
+		for (char *p = buf; n > 0; p += m, n -= m) {
+			m = write(cfd, p, n); /* sleeps while it does not read */
+			if (m < 0)
+				return;
+		}
+}

@@ -1,0 +1,143 @@
+package diagram
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// A plan is a drawing in characters: which columns stand where, and what each
+// row shows. Text and SVG draw the same plan.
+type plan struct {
+	width   int // as many as there are
+	used    int // as many as the columns take
+	columns []column
+	rows    []row
+}
+
+type column struct {
+	name   string
+	kind   ActorKind
+	late   bool // it begins while the scene runs
+	folded bool // it stands for several actors
+	x      int  // of its line
+	width  int  // to the next line
+}
+
+// A row is one moment. What follows at once from a segment stands beside it.
+type row struct {
+	at     time.Duration
+	lanes  []lane // how each column goes on from here
+	arrow  *arrow
+	labels []label // one for each column at most
+}
+
+type arrow struct {
+	Segment
+	from, to int    // columns
+	which    string // the connection, if it is not plain
+}
+
+// texts name the connection first. Where there is no room for that, they end
+// with a mark.
+func (a arrow) texts() (texts []string) {
+	all := a.Segment.texts()
+	for _, text := range all {
+		texts = append(texts, a.which+text)
+	}
+	for _, text := range all {
+		texts = append(texts, strings.TrimSuffix(text, "…")+"…")
+	}
+	return texts
+}
+
+type label struct {
+	column int // -1: of nobody
+	kind   string
+	text   string
+	left   bool // it stands left of its line, because an arrow is on the right
+}
+
+// A lane is what an actor is doing between a row and the next.
+type lane int
+
+const (
+	absent lane = iota // not there yet, or no more
+	idle               // not in a call that is known
+	busy               // in a call, and running
+	brief              // in a call that returned before anything else happened
+	asleep             // in a call, waiting
+	zombie             // ended, and not collected
+)
+
+// fit is the longest text that the arrow has room for.
+func (p plan) fit(a *arrow, frame int) string {
+	room := p.columns[a.from].x - p.columns[a.to].x
+	room = max(room, -room) - 1 - frame
+	texts := a.texts()
+	for _, text := range texts {
+		if length(text) <= room {
+			return text
+		}
+	}
+	return texts[len(texts)-1]
+}
+
+// put says where a label stands, in one line or several: right of its line if
+// there is room, even across other lines; or else left of it.
+func (p plan) put(r row, l label) (x int, lines []string) {
+	n := length(l.text)
+	if l.column < 0 {
+		lines = wrap(l.text, p.used-2)
+		return (p.used - longest(lines)) / 2, lines
+	}
+	at := p.columns[l.column].x
+	left, right := at-1, p.width-at-2
+	switch {
+	case l.left, n > right && r.arrow == nil && (n <= left || left > right):
+		lines = wrap(l.text, left)
+		return at - 1 - longest(lines), lines
+	default:
+		return at + 2, wrap(l.text, right)
+	}
+}
+
+// wrap breaks a text at spaces into lines of at most so many characters, and
+// a word that is longer than that wherever it must.
+func wrap(text string, width int) (lines []string) {
+	width = max(width, 1)
+	for length(text) > width {
+		runes := []rune(text)
+		cut := 0
+		for i := width; i > width/3; i-- {
+			opens := cut > 0 && runes[i+1] == '(' && !slices.Contains(runes[i:cut], ')')
+			if runes[i] == ' ' && (opens || cut == 0 && i > width/2) { // brackets stay together
+				cut = i
+			}
+		}
+		cut = cmp.Or(cut, width)
+		lines = append(lines, string(runes[:cut]))
+		text = strings.TrimLeft(string(runes[cut:]), " ")
+	}
+	return append(lines, text)
+}
+
+// shorten leaves out the middle: names often differ at the end.
+func shorten(name string, most int) string {
+	runes := []rune(name)
+	if len(runes) <= most {
+		return name
+	}
+	return string(runes[:most/2]) + "…" + string(runes[len(runes)-(most-1)/2:])
+}
+
+func longest(lines []string) (n int) {
+	for _, line := range lines {
+		n = max(n, length(line))
+	}
+	return n
+}
+
+func length(s string) int { return utf8.RuneCountInString(s) }

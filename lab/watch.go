@@ -1,0 +1,57 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"socketlab/lab/diagram"
+	"socketlab/lab/trace"
+)
+
+// watch is lab trace --watch: no scene is played, but a person plays. What is
+// drawn as it grows goes to standard output, unless that is for the file of
+// another format.
+func (cmd *traceCmd) watch(color colorFlag) error {
+	spec, err := cmd.server(trace.Scene{Name: "watch", Service: cmd.Service})
+	if err != nil {
+		return err
+	}
+	spec.Port = cmd.Port
+	style := color.style()
+	w := trace.Watching{
+		Server: spec,
+		Screen: os.Stdout,
+		Style:  diagram.Style{Color: style.Color, Width: style.Width},
+		Begins: func(at netip.AddrPort, missing []string) {
+			fmt.Fprintf(os.Stderr, "%s listens on %s. Ctrl-C ends it.\n", spec.Name, at)
+			for _, what := range missing {
+				fmt.Fprintf(os.Stderr, "missing: %s\n", what)
+			}
+			fmt.Fprintf(os.Stderr, "try:  nc %s %d\n", at.Addr(), at.Port())
+		},
+	}
+	saves := cmd.Output != "" || cmd.Format != "text"
+	if saves && cmd.Output == "" {
+		w.Screen, w.Style.Color = os.Stderr, false
+	}
+	if cmd.Service == "talk" && term.IsTerminal(0) {
+		w.Keyboard = io.Reader(os.Stdin)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it at once
+	recording, err := trace.Watch(ctx, w)
+	if err != nil || !saves {
+		return err
+	}
+	return cmd.save(recording, color)
+}

@@ -1,0 +1,212 @@
+// Package epollloop serves every client from one thread with epoll(7).
+//
+// Compared with pollloop: the list stays in the kernel. So each change of it is
+// a call of its own, the answer names those who are ready and nobody else, and
+// a silent client costs no time at all.
+package epollloop
+
+import (
+	"runtime"
+
+	"golang.org/x/sys/unix"
+
+	"socketlab/models"
+	"socketlab/models/session"
+	"socketlab/models/sys"
+)
+
+var Model = models.Model{
+	Name:    "epoll",
+	Summary: "one thread has the kernel keep the list of descriptors",
+	Holds:   "an entry in the kernel",
+	Waits:   "epoll_wait(2)",
+	Limit:   0,
+	Serve:   Serve,
+}
+
+type client struct {
+	session.Session
+	fd int // settle closes it
+}
+
+type loop struct {
+	models.Job
+	clients map[int]*client // by descriptor
+	served  int             // how many have come so far
+	lines   session.Lines   // what the operator types
+	buf     [session.BufferSize]byte
+
+	epfd   int                 // the list; Serve closes it
+	asked  []uint32            // what is on it, by descriptor; 0: not this one
+	ready  [64]unix.EpollEvent // the answer; who does not fit is in the next
+	failed error               // why the list could not be changed
+}
+
+func Serve(job models.Job) error {
+	l := &loop{Job: job, clients: map[int]*client{}}
+	if err := sys.SetNonblock(l.Listener); err != nil {
+		return err
+	}
+	if l.epfd, l.failed = sys.EpollCreate(); l.failed != nil {
+		return l.failed
+	}
+	defer sys.Close(l.epfd)
+	l.ask(l.Listener, true, false)
+	l.ask(l.Keyboard, true, false)
+	if sys.NeverWaits(l.failed) { // a plain file is always ready, so: now
+		for l.failed = nil; l.Keyboard >= 0; {
+			l.onOperator()
+		}
+	}
+	for l.failed == nil && (l.Listener >= 0 || len(l.clients) > 0) {
+		n, err := sys.EpollWait(l.epfd, l.ready[:], -1) // sleeps
+		if err != nil {
+			return err
+		}
+		for _, r := range l.ready[:n] {
+			fd, got := int(r.Fd), r.Events
+			in := got&^unix.EPOLLOUT != 0 // or HUP, or ERR: reading finds out
+			if err := l.onReady(fd, in); err != nil {
+				return err
+			}
+		}
+		runtime.Gosched() // else the Go runtime takes this thread for stuck
+	}
+	return l.failed
+}
+
+// ask has epoll tell when fd is readable or writable, or neither.
+func (l *loop) ask(fd int, in, out bool) {
+	if fd < 0 {
+		return
+	}
+	for fd >= len(l.asked) {
+		l.asked = append(l.asked, 0)
+	}
+	var events uint32
+	if in {
+		events |= unix.EPOLLIN
+	}
+	if out {
+		events |= unix.EPOLLOUT
+	}
+	op := unix.EPOLL_CTL_MOD
+	switch {
+	case events == l.asked[fd]: // the kernel knows
+		return
+	case events == 0: // HUP is told of all on the list: epoll_ctl(2)
+		op = unix.EPOLL_CTL_DEL
+	case l.asked[fd] == 0:
+		op = unix.EPOLL_CTL_ADD
+	}
+	if err := sys.EpollCtl(l.epfd, op, fd, events); err != nil {
+		l.failed = err
+		return
+	}
+	l.asked[fd] = events
+}
+
+// onReady does what a ready descriptor is for. An error is the server's.
+func (l *loop) onReady(fd int, in bool) error {
+	c := l.clients[fd]
+	switch {
+	case fd == l.Listener:
+		return l.onConnection()
+	case fd == l.Keyboard:
+		l.onOperator()
+	case c == nil: // gone since the question was asked
+	case in:
+		l.onReadable(c)
+	default:
+		l.onWritable(c)
+	}
+	return nil
+}
+
+// onConnection accepts one client; the kernel will say if there are more.
+func (l *loop) onConnection() error {
+	cfd, err := sys.Accept(l.Listener, unix.SOCK_NONBLOCK)
+	switch {
+	case err == nil:
+		l.served++
+		l.clients[cfd] = &client{l.Service.New(l.served), cfd}
+		l.settle(l.clients[cfd])
+	case sys.Again(err): // it left before we came: accept(2), NOTES
+	case sys.Full(err) && len(l.clients) > 0:
+		l.ask(l.Listener, false, false) // until a client leaves
+	case sys.Stopped(err):
+		l.ask(l.Listener, false, false)
+		l.Listener = -1 // no new clients; serve those who are left
+	default:
+		return err
+	}
+	return nil
+}
+
+// onOperator says to every client what the operator typed.
+func (l *loop) onOperator() {
+	n, _ := sys.Read(l.Keyboard, l.buf[:])
+	for line := range l.lines.Feed(l.buf[:n]) {
+		for _, c := range l.clients {
+			c.Say(line)
+			l.onWritable(c)
+		}
+	}
+	if n == 0 {
+		l.ask(l.Keyboard, false, false)
+		l.Keyboard = -1 // no operator any more
+	}
+}
+
+// onReadable takes what the client sent, and answers at once.
+func (l *loop) onReadable(c *client) {
+	n, err := sys.TryRead(c.fd, l.buf[:]) // cannot wait, and Go need not know
+	switch {
+	case sys.Again(err): // readiness is only a hint: select(2), BUGS
+		return
+	case err != nil:
+		l.drop(c)
+		return
+	case n == 0:
+		c.FeedEOF()
+	default:
+		c.Feed(l.buf[:n])
+	}
+	l.onWritable(c)
+}
+
+// onWritable sends what the kernel takes now; the rest waits for its turn.
+func (l *loop) onWritable(c *client) {
+	if p := c.Pending(); len(p) > 0 {
+		n, err := sys.TryWrite(c.fd, p)
+		if err != nil && !sys.Again(err) {
+			l.drop(c)
+			return
+		}
+		c.Sent(n)
+	}
+	l.settle(c)
+}
+
+// drop ends the session of a client that is gone: it is owed nothing.
+func (l *loop) drop(c *client) {
+	c.Sent(len(c.Pending()))
+	c.FeedEOF()
+	l.settle(c)
+}
+
+// settle shows what the client said, and waits for what it wants next, or
+// closes.
+func (l *loop) settle(c *client) {
+	if text := c.Heard(); len(text) > 0 {
+		sys.Write(l.Screen, text)
+	}
+	if !c.Done() {
+		l.ask(c.fd, c.WantRead(), len(c.Pending()) > 0)
+		return
+	}
+	l.ask(c.fd, false, false)
+	delete(l.clients, c.fd)
+	sys.Close(c.fd)
+	l.ask(l.Listener, true, false) // there is room for one more
+}
