@@ -184,13 +184,13 @@ func inode(t *testing.T, c net.Conn) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	remote := fmt.Sprintf("0100007F:%04X", c.LocalAddr().(*net.TCPAddr).Port)
+	hex := func(addr net.Addr) string { return fmt.Sprintf("0100007F:%04X", addr.(*net.TCPAddr).Port) }
 	for line := range strings.Lines(string(text)) {
-		if f := strings.Fields(line); len(f) > 9 && f[2] == remote {
+		if f := strings.Fields(line); len(f) > 9 && f[1] == hex(c.RemoteAddr()) && f[2] == hex(c.LocalAddr()) {
 			return f[9]
 		}
 	}
-	t.Fatalf("the kernel has no connection with %s", remote)
+	t.Fatalf("the kernel has no connection with %v", c.LocalAddr())
 	return ""
 }
 
@@ -210,11 +210,14 @@ func TestWorkerIsReplaced(t *testing.T) {
 		t.Errorf("its client received %d bytes, want the end or a reset", n)
 	}
 	v.echoes(stays)
+	var all []int
 	for _, pid := range v.workers(killed) {
 		if pid != keeps {
 			unix.Kill(pid, unix.SIGKILL) // those who sleep in accept, too
+			all = append(all, pid)
 		}
 	}
+	v.workers(all...)
 	v.echoes(stays)
 	v.echoes(v.dial())
 }
