@@ -220,7 +220,7 @@ func BenchmarkHerd(b *testing.B) {
 // Processes asleep in accept are woken one at a time, and in turn. Those asleep
 // in poll are all woken for each client, and for all but one it is in vain.
 func TestHerd(t *testing.T) {
-	const clients = 400
+	const clients = 200
 	in := map[string]counts{}
 	for which, way := range ways {
 		in[way.name] = measure(t, which, clients, 1)

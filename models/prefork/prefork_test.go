@@ -32,6 +32,8 @@ func TestMain(m *testing.M) {
 	herdChild()
 	service := os.Getenv("TEST_SERVE")
 	if service == "" {
+		// A process under the race detector else sleeps for a second at its end.
+		os.Setenv("GORACE", "atexit_sleep_ms=0")
 		os.Exit(m.Run())
 	}
 	job := models.Job{Listener: 3, Service: session.Service{Name: service}, Keyboard: -1, Screen: -1}
@@ -67,7 +69,7 @@ func serve(t *testing.T, service string) *server {
 	}
 	listener := os.NewFile(uintptr(lfd), "listener")
 	v := &server{T: t, lfd: lfd, addr: addr.String(), cmd: exec.CommandContext(t.Context(), "/proc/self/exe")}
-	v.cmd.Env = append(os.Environ(), "TEST_SERVE="+service, "GORACE=atexit_sleep_ms=0")
+	v.cmd.Env = append(os.Environ(), "TEST_SERVE="+service)
 	v.cmd.ExtraFiles = []*os.File{listener}
 	v.cmd.Stderr = os.Stderr
 	v.keyboard, err = v.cmd.StdinPipe()
