@@ -11,6 +11,9 @@ demo: build ## talk to every model with real clients, then verify them all
 test: ## all tests, and all checks on the code: what CI runs
 	scripts/test
 
+harness: build ## prove the checks: broken servers are caught, foreign ones pass
+	go test ./lab/verify -count=1 -timeout 30m -run '^(TestBroken|TestForeign)$$'
+
 verify: build ## hold all models to the checks
 	bin/lab verify
 
@@ -35,4 +38,4 @@ clean: ## remove what was built
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-.PHONY: build demo test verify update docs fuzz bench setup clean help
+.PHONY: build demo test harness verify update docs fuzz bench setup clean help
