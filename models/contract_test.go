@@ -51,8 +51,8 @@ var pageLines = map[string]int{
 var stepLines = map[string]int{
 	"blocking→process":    250,
 	"process→prefork":     310,
-	"prefork→thread":      350,
-	"thread→goroutine":    270,
+	"prefork→thread":      360,
+	"thread→goroutine":    280,
 	"goroutine→roles":     380,
 	"roles→selectloop":    230,
 	"selectloop→pollloop": 60,

@@ -39,6 +39,10 @@ type server struct {
 	clients map[int]guest // by descriptor
 	left    bool          // one has left since someoneLeaves was last asked
 	leaving sync.Cond     // tells of that
+
+	// Buffers, of those who left for those who come: else they were garbage,
+	// and to collect it the Go runtime starts threads of its own.
+	spare sync.Pool
 }
 
 type guest struct {
@@ -52,6 +56,7 @@ func Serve(job models.Job) error {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(128))
 	s := &server{Job: job, clients: map[int]guest{}}
 	s.leaving.L = &s.mu
+	s.spare.New = func() any { return new(operator) }
 	if job.Keyboard >= 0 {
 		go s.relay()
 	}
@@ -104,7 +109,8 @@ func (s *server) spawn(cfd, id int) error {
 			return err
 		}
 	}
-	c := &client{s.Service.New(id), cfd, &operator{Job: s.Job}}
+	c := &client{s.Service.New(id), cfd, s.spare.Get().(*operator)}
+	c.Job, c.lines = s.Job, session.Lines{}
 	c.Keyboard = reader
 	s.mu.Lock()
 	s.clients[cfd] = guest{id, writer}
@@ -129,6 +135,7 @@ func (s *server) farewell(c *client) {
 	sys.Close(c.Keyboard)
 	delete(s.clients, c.fd)
 	sys.Close(c.fd)
+	s.spare.Put(c.operator)
 	s.left = true
 	s.leaving.Signal()
 }
