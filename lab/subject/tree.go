@@ -43,7 +43,8 @@ type Tree struct {
 // the empty tree, unless it left somebody behind.
 //
 // Orphans belong to it too. Those that have ended came to this process, which
-// collects them here as init(1) would; they are no zombies of the server's.
+// collects them here as init(1) would; they are no zombies of the server's,
+// also while they cannot be collected yet.
 func (s *Subject) Tree() (Tree, error) {
 	members, err := s.members()
 	if err != nil {
@@ -59,7 +60,7 @@ func (s *Subject) Tree() (Tree, error) {
 		t.Files += max(0, p.Files)
 		t.RSS += p.RSS
 		t.CPU += p.CPU + p.ChildrenCPU
-		if p.State == 'Z' {
+		if p.State == 'Z' && p.Parent != os.Getpid() {
 			t.Zombies++
 		}
 	}
