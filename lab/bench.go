@@ -7,15 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"socketlab/lab/bench"
+	"socketlab/lab/bench/twin"
 	"socketlab/models/all"
 )
 
@@ -32,7 +30,8 @@ type benchCmd struct {
 	Freeze   time.Duration  `placeholder:"TIME" help:"Stop the server (SIGSTOP) for so long in the middle of each run."`
 	Work     time.Duration  `placeholder:"TIME" help:"Have our models burn so much CPU for each message."`
 	Sleep    time.Duration  `placeholder:"TIME" help:"Have our models sleep so long for each message."`
-	Syscalls bool           `help:"Count system calls too, in a short run of its own: with perf, or else strace."`
+	Syscalls bool           `help:"Count system calls too, in a short run of its own: with perf, or else strace, or else the probes of our models."`
+	Twin     bool           `help:"Measure the twin in C of each model too, as far as there is one. A C compiler builds it here."`
 	Limit    int            `placeholder:"N" help:"How many clients the command serves at once by design; 0, the default: no limit."`
 	Timeout  time.Duration  `default:"5s" placeholder:"TIME" help:"How long a client waits for any one byte (${default})."`
 	Threads  int            `placeholder:"N" help:"Threads of the generator, each with a CPU of its own; 0, the default: half the CPUs, and four at most."`
@@ -54,6 +53,7 @@ Examples:
   lab bench --model=poll --clients=10 --rate=20000 --freeze=200ms
   lab bench --mode=churn --clients=8                             connections/s
   lab bench --mode=idle --clients=1000 --model=process           what silence costs
+  lab bench --model=select,poll --twin                           beside the same in C
   lab bench --model=goroutine --report=html=bench.html -- ./server {port}
   lab bench --model=poll --baseline=before.json --report=json=after.json
 
@@ -83,14 +83,18 @@ func (cmd *benchCmd) Validate() error {
 		return fmt.Errorf("--size is from 1 to %d bytes", largest)
 	case cmd.Mode != "echo" && (cmd.Rate > 0 || len(cmd.Idle) > 0):
 		return fmt.Errorf("--rate and --idle are for --mode=echo, not for %s", cmd.Mode)
+	case cmd.Twin && cmd.Work+cmd.Sleep > 0:
+		return errors.New("--twin: the twins in C only echo; leave out --work and --sleep")
 	case cmd.Active > 0 && len(cmd.Idle) == 0:
 		return errors.New("--active is for --idle; without silent clients say --clients")
 	}
-	return bench.CheckTargets(cmd.Report, cmd.JSON)
+	return distinct(cmd.Report, cmd.JSON)
 }
 
 func (cmd *benchCmd) Run(color colorFlag) error {
-	servers, err := cmd.servers()
+	ctx, stop := untilInterrupt()
+	defer stop()
+	servers, err := cmd.servers(ctx)
 	if err != nil {
 		return err
 	}
@@ -98,8 +102,6 @@ func (cmd *benchCmd) Run(color colorFlag) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
-	defer stop()
 	var line progress
 	options.Progress = line.step
 	result, err := bench.Bench(ctx, servers, options)
@@ -136,16 +138,13 @@ func (cmd *benchCmd) print(result bench.Result, color colorFlag) error {
 	if cmd.JSON {
 		return result.JSON(os.Stdout)
 	}
-	out := os.Stdout
-	if slices.ContainsFunc(cmd.Report, func(to bench.Target) bool { return to.File == "-" }) {
-		out = os.Stderr
-	}
-	result.Text(out, color.style())
+	result.Text(besides(cmd.Report), color.style())
 	return nil
 }
 
-// servers are those to be measured: models, a command, or both.
-func (cmd *benchCmd) servers() ([]bench.Server, error) {
+// servers are those to be measured: models, with their twins if that is wanted,
+// a command, or both.
+func (cmd *benchCmd) servers(ctx context.Context) ([]bench.Server, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -161,10 +160,45 @@ func (cmd *benchCmd) servers() ([]bench.Server, error) {
 			"--work=" + cmd.Work.String(), "--sleep=" + cmd.Sleep.String(),
 		}})
 	}
+	if cmd.Twin {
+		if servers, err = besideTwins(ctx, servers); err != nil {
+			return nil, err
+		}
+	}
 	if len(cmd.Command) > 0 {
 		servers = append(servers, bench.Server{
 			Name: filepath.Base(cmd.Command[0]), Kind: "command", Limit: cmd.Limit, Command: cmd.Command,
 		})
+	}
+	return servers, nil
+}
+
+// besideTwins puts behind each model its twins in C, but each of them once.
+func besideTwins(ctx context.Context, models []bench.Server) (servers []bench.Server, err error) {
+	there := map[string]bool{}
+	for _, m := range models {
+		names := twin.Find(m.Name)
+		for _, name := range names {
+			m.Twins = append(m.Twins, "C "+name)
+		}
+		servers = append(servers, m)
+		for _, name := range names {
+			if there[name] {
+				continue
+			}
+			there[name] = true
+			program, err := twin.Build(ctx, "", name)
+			if err != nil {
+				return nil, err
+			}
+			same, err := modelNamed(name)
+			if err != nil {
+				return nil, err
+			}
+			servers = append(servers, bench.Server{
+				Name: "C " + name, Kind: "command", Limit: same.Limit, Command: []string{program, "{port}"},
+			})
+		}
 	}
 	return servers, nil
 }

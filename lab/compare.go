@@ -9,12 +9,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"socketlab/lab/bench"
 	"socketlab/lab/report"
@@ -87,7 +84,7 @@ func (cmd *compareCmd) Run(color colorFlag) error {
 	if err := bench.CheckFiles(cmd.Crowd); err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	ctx, stop := untilInterrupt()
 	defer stop()
 	var line progress
 	c, err := cmd.compare(ctx, checks, &line)
@@ -132,7 +129,7 @@ func (cmd *compareCmd) compare(ctx context.Context, checks []verify.Check, line 
 		return c, err
 	}
 	c.verified.Started, c.verified.MS = start, time.Since(start).Milliseconds()
-	measured, err := cmd.bench().servers()
+	measured, err := cmd.bench().servers(ctx)
 	if err != nil {
 		return c, err
 	}

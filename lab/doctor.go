@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"strconv"
 	"strings"
 
@@ -44,7 +43,7 @@ type finding struct {
 }
 
 func (cmd doctorCmd) Run() error {
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	ctx, stop := untilInterrupt()
 	defer stop()
 	findings := examine(ctx)
 	if ctx.Err() != nil {

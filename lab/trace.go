@@ -4,19 +4,16 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/google/renameio/v2"
-	"golang.org/x/sys/unix"
 
 	"socketlab/lab/diagram"
 	"socketlab/lab/subject"
@@ -83,7 +80,7 @@ func (cmd *traceCmd) Run(color colorFlag) error {
 		return err
 	}
 	spec.Port = cmd.Port
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	ctx, stop := untilInterrupt()
 	defer stop()
 	recording, err := trace.Record(ctx, trace.Options{Scene: scene.Name, Server: spec, Calls: trace.BestCalls(spec), Timeout: cmd.Timeout})
 	if ctx.Err() != nil {

@@ -3,20 +3,15 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"socketlab/lab/report"
 	"socketlab/lab/verify"
@@ -74,14 +69,7 @@ func (cmd *verifyCmd) Validate() error {
 	case cmd.Broken && (len(cmd.Model.models) > 0 || len(cmd.Report) > 0 || cmd.Trace):
 		return errors.New("--broken has servers of its own, and a table of its own: leave out --model, --report and --trace-failures")
 	}
-	taken := map[string]bool{"-": cmd.JSON}
-	for _, to := range cmd.Report {
-		if taken[to.File] {
-			return fmt.Errorf("--report=%s=%s: something else goes there already; choose another FILE", to.Format, to.File)
-		}
-		taken[to.File] = true
-	}
-	return nil
+	return distinct(cmd.Report, cmd.JSON)
 }
 
 func (cmd *verifyCmd) Run(color colorFlag) error {
@@ -106,7 +94,7 @@ func (cmd *verifyCmd) Run(color colorFlag) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	ctx, stop := untilInterrupt()
 	defer stop()
 	start := time.Now()
 	var line progress
@@ -157,11 +145,7 @@ func (cmd *verifyCmd) print(result report.Verify, style report.Style) error {
 	if cmd.JSON {
 		return result.JSON(os.Stdout)
 	}
-	out := os.Stdout
-	if slices.ContainsFunc(cmd.Report, func(to report.Target) bool { return to.File == "-" }) {
-		out = os.Stderr
-	}
-	result.Text(out, style)
+	result.Text(besides(cmd.Report), style)
 	return nil
 }
 

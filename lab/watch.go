@@ -8,9 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
-	"os/signal"
 
-	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"socketlab/lab/diagram"
@@ -46,7 +44,7 @@ func (cmd *traceCmd) watch(color colorFlag) error {
 	if cmd.Service == "talk" && term.IsTerminal(0) {
 		w.Keyboard = io.Reader(os.Stdin)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	ctx, stop := untilInterrupt()
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it at once
 	recording, err := trace.Watch(ctx, w)

@@ -27,7 +27,8 @@ type Server struct {
 	Kind    string // "model" or "command"
 	Limit   int    // clients it serves at once; 0: no limit
 	Command []string
-	Failed  string // why it is not to be measured; "": it is
+	Failed  string   // why it is not to be measured; "": it is
+	Twins   []string // names of servers that it is to be compared with besides
 }
 
 // Options say what to measure.
@@ -70,7 +71,7 @@ func Bench(ctx context.Context, servers []Server, o Options) (Result, error) {
 	if len(servers) > 1 || o.Baseline != nil {
 		r.First = r.reference()
 		again := newSubject(servers[r.First], o.Points)
-		again.Name, again.Again = again.Name+" again", true
+		again.Name, again.Again, again.Twins = again.Name+" again", true, nil
 		r.Subjects = append(r.Subjects, again)
 	}
 	err := r.rounds(ctx, o)
@@ -104,7 +105,7 @@ func (o *Options) divide() {
 }
 
 func newSubject(s Server, points []Point) Subject {
-	subject := Subject{Name: s.Name, Kind: s.Kind, Command: s.Command, Limit: s.Limit, Failure: s.Failed}
+	subject := Subject{Name: s.Name, Kind: s.Kind, Command: s.Command, Limit: s.Limit, Failure: s.Failed, Twins: s.Twins}
 	for _, p := range points {
 		cell := Cell{Runs: []Run{}}
 		if all := p.Clients + p.Idle; s.Limit > 0 && all > s.Limit {
@@ -194,7 +195,7 @@ func (c *Cell) keep(m measured) {
 
 // start starts a server on the CPUs that are the servers': it inherits them
 // from the thread that starts it.
-func (o Options) start(ctx context.Context, s *Subject) (*subject.Subject, error) {
+func (o Options) start(ctx context.Context, s *Subject, env ...string) (*subject.Subject, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	was, err := pin(o.Server)
@@ -206,7 +207,7 @@ func (o Options) start(ctx context.Context, s *Subject) (*subject.Subject, error
 	ctx, cancel := context.WithTimeout(ctx, o.Patience)
 	defer cancel()
 	return subject.Start(ctx, subject.Spec{
-		Name: s.Name, Kind: s.Kind, Command: s.Command, Limit: s.Limit, Files: most.Max,
+		Name: s.Name, Kind: s.Kind, Command: s.Command, Limit: s.Limit, Files: most.Max, Env: env,
 	})
 }
 

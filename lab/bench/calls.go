@@ -16,19 +16,32 @@ import (
 // they have nothing to do.
 type counter interface {
 	name() string
+	open() (env []string, err error) // before the server is started, with that in its environment
 	begin(pids []int) error
 	end() (map[string]float64, error)
+	close()
 }
+
+// attached is the part of a counter that needs nothing before it begins.
+type attached struct{}
+
+func (attached) open() ([]string, error) { return nil, nil }
+func (attached) close()                  {}
 
 // counters are those that this machine has: perf first, under which a server
 // runs nearly as fast as without. Under strace it is many times slower, so that
-// more clients are ready at once, and a loop waits less often for each.
-func counters() (all []counter) {
+// more clients are ready at once, and a loop waits less often for each. Without
+// the two there are the probes of our own pages, which do not see the runtime's
+// calls.
+func counters(s *Subject) (all []counter) {
 	if path, err := exec.LookPath("perf"); err == nil {
 		all = append(all, &perf{path: path})
 	}
 	if path, err := exec.LookPath("strace"); err == nil {
 		all = append(all, &strace{path: path})
+	}
+	if s.Kind == "model" {
+		all = append(all, &probes{})
 	}
 	return all
 }
@@ -38,10 +51,6 @@ func counters() (all []counter) {
 func (r *Result) countCalls(ctx context.Context, o Options) error {
 	const brief = 300 * time.Millisecond
 	o.Duration = min(o.Duration, brief)
-	all := counters()
-	if len(all) == 0 {
-		return errors.New("--syscalls needs perf or strace to count them; install one: apt-get install strace")
-	}
 	start, done, runs := time.Now(), 0, r.runs()
 	for i := range r.Subjects {
 		s := &r.Subjects[i]
@@ -51,6 +60,10 @@ func (r *Result) countCalls(ctx context.Context, o Options) error {
 				continue
 			}
 			o.Progress(Step{s.Name, 0, o.Rounds, r.title(o.Points[p]), timeLeft(start, done, runs, o.Duration)})
+			all := counters(s)
+			if len(all) == 0 {
+				return errors.New("--syscalls needs perf or strace to count those of a command; install one: apt-get install strace")
+			}
 			var errs []error
 			for _, c := range all {
 				calls, err := o.callsOf(ctx, s, o.Points[p], c)
@@ -70,7 +83,12 @@ func (r *Result) countCalls(ctx context.Context, o Options) error {
 }
 
 func (o Options) callsOf(ctx context.Context, s *Subject, p Point, c counter) (calls map[string]float64, err error) {
-	server, err := o.start(ctx, s)
+	env, err := c.open()
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	server, err := o.start(ctx, s, env...)
 	if err != nil {
 		return nil, err
 	}

@@ -17,11 +17,12 @@ import (
 
 // perf has the kernel count: perf-stat(1). It begins and ends at our word.
 type perf struct {
+	attached
 	path         string
 	cmd          *exec.Cmd
 	say          *os.File
 	acknowledges *bufio.Reader
-	close        []io.Closer
+	pipes        []io.Closer
 	out          bytes.Buffer
 }
 
@@ -56,7 +57,7 @@ func (p *perf) begin(pids []int) error {
 	p.cmd.ExtraFiles = []*os.File{control, acknowledge}
 	p.cmd.Env = append(os.Environ(), "LC_ALL=C")
 	p.cmd.Stderr = &p.out
-	p.say, p.acknowledges, p.close = say, bufio.NewReader(acknowledges), []io.Closer{say, acknowledges}
+	p.say, p.acknowledges, p.pipes = say, bufio.NewReader(acknowledges), []io.Closer{say, acknowledges}
 	if err := p.cmd.Start(); err != nil {
 		p.closeAll()
 		return err
@@ -80,7 +81,7 @@ func (p *perf) tell(word string) error {
 }
 
 func (p *perf) closeAll() {
-	for _, c := range p.close {
+	for _, c := range p.pipes {
 		c.Close()
 	}
 }
@@ -125,6 +126,7 @@ func parsePerf(text string) (map[string]float64, error) {
 
 // strace stops the server at each call: strace(1), -c.
 type strace struct {
+	attached
 	path string
 	cmd  *exec.Cmd
 	out  bytes.Buffer

@@ -51,18 +51,6 @@ func (t *Target) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// CheckTargets refuses two reports in one place.
-func CheckTargets(all []Target, stdout bool) error {
-	taken := map[string]bool{"-": stdout}
-	for _, to := range all {
-		if taken[to.File] {
-			return fmt.Errorf("--report=%s=%s: something else goes there already; choose another FILE", to.Format, to.File)
-		}
-		taken[to.File] = true
-	}
-	return nil
-}
-
 // SaveAll writes all reports, also if one of them cannot be written.
 func (r Result) SaveAll(targets []Target) error {
 	var errs []error
@@ -196,6 +184,12 @@ func (r Result) Markdown(w io.Writer) error {
 				fmt.Fprintf(&b, " %s |", text)
 			}
 			b.WriteByte('\n')
+		}
+	}
+	if t, any := r.twinsFigures(); any {
+		b.WriteString("\n| " + strings.Join(t.Head, " | ") + " |\n|---" + strings.Repeat("|--:", len(t.Head)-1) + "|\n")
+		for _, row := range t.Rows {
+			fmt.Fprintf(&b, "| %s | %s |\n", literal(row.Name), strings.Join(row.Cells, " | "))
 		}
 	}
 	for _, line := range r.Sentences() {

@@ -85,6 +85,9 @@ func (r Result) View() View {
 		}
 		v.Tables = append(v.Tables, t)
 	}
+	if t, any := r.twinsFigures(); any {
+		v.Tables = append(v.Tables, t)
+	}
 	for _, line := range r.Sentences() {
 		switch {
 		case line == "":

@@ -52,6 +52,7 @@ type Subject struct {
 	Kind    string   `json:"kind"` // "model" or "command"
 	Command []string `json:"command"`
 	Limit   int      `json:"limit"`             // clients it serves at once; 0: no limit
+	Twins   []string `json:"twins,omitempty"`   // names of subjects it is compared with besides: its twins in C
 	Again   bool     `json:"again,omitempty"`   // the reference once more, for the noise
 	Failure string   `json:"failure,omitempty"` // why it could not be measured
 	Cells   []Cell   `json:"cells"`             // by point
@@ -66,6 +67,8 @@ type Cell struct {
 	Summary map[string]Estimate `json:"summary"`           // by metric
 	Against map[string]Verdict  `json:"against,omitempty"` // by metric: compared with the reference
 	Before  map[string]Verdict  `json:"before,omitempty"`  // by metric: compared with the baseline
+
+	Twins map[string]map[string]Verdict `json:"twins,omitempty"` // by the twin's name and metric: compared with the twin
 
 	Calls   map[string]float64 `json:"calls,omitempty"`    // system calls per request, by name
 	CallsBy string             `json:"calls_by,omitempty"` // who counted them: perf or strace

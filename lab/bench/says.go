@@ -34,6 +34,10 @@ func (r Result) Sentences() (lines []string) {
 			say("CPU per request, %s: %s", harmless(s.Name), s.Fit.Says)
 		}
 	}
+	if _, any := r.twinsFigures(); any {
+		gap()
+		say("As good as C: CPU time and p99 of the C twin, divided by the model's, and requests per second of the model, divided by the twin's. 1.00 is as good, more is better; ≈: chance or noise explains the difference.")
+	}
 	gap()
 	r.sayLate(say)
 	r.sayCalls(say)

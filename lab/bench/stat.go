@@ -155,6 +155,7 @@ func (r *Result) conclude(baseline *Result) {
 	}
 	for j := range r.Points {
 		r.compareAll(j)
+		r.compareTwins(j)
 		if baseline != nil {
 			r.compareWith(*baseline, j)
 		}
@@ -198,22 +199,24 @@ func (r *Result) compareAll(point int) {
 	}
 	for i := range r.Subjects {
 		cell := &r.Subjects[i].Cells[point]
-		if i == r.First || cell.Invalid != "" || r.Subjects[i].Failure != "" {
-			continue
-		}
-		cell.Against = map[string]Verdict{}
-		for _, m := range metrics {
-			a, b := first.values(m), cell.values(m)
-			noise := r.noise(point, m)
-			if !isCompared(m) || len(a) == 0 || len(b) == 0 || noise > tooNoisy {
-				continue
-			}
-			cell.Against[m.name] = compare(a, b, noise)
+		if i != r.First && cell.Invalid == "" && r.Subjects[i].Failure == "" {
+			cell.Against = r.verdicts(*first, *cell, point)
 		}
 	}
 }
 
-func isCompared(m metric) bool { return slices.Contains(compared, m.name) }
+// verdicts compare b with a, in all metrics of which both have figures.
+func (r *Result) verdicts(a, b Cell, point int) map[string]Verdict {
+	all := map[string]Verdict{}
+	for _, name := range compared {
+		m := metricNamed(name)
+		before, after, noise := a.values(m), b.values(m), r.noise(point, m)
+		if len(before) > 0 && len(after) > 0 && noise <= tooNoisy {
+			all[name] = compare(before, after, noise)
+		}
+	}
+	return all
+}
 
 // noise is how much the reference differs from itself: of the two medians.
 func (r *Result) noise(point int, m metric) float64 {
@@ -232,15 +235,8 @@ func (r *Result) compareWith(earlier Result, point int) {
 		s := &r.Subjects[i]
 		before, found := earlier.cell(s.Name, r.Points[point])
 		cell := &s.Cells[point]
-		if !found || cell.Invalid != "" || before.Invalid != "" {
-			continue
-		}
-		cell.Before = map[string]Verdict{}
-		for _, m := range metrics {
-			a, b := before.values(m), cell.values(m)
-			if noise := r.noise(point, m); isCompared(m) && len(a) > 0 && len(b) > 0 && noise <= tooNoisy {
-				cell.Before[m.name] = compare(a, b, noise)
-			}
+		if found && cell.Invalid == "" && before.Invalid == "" {
+			cell.Before = r.verdicts(before, *cell, point)
 		}
 	}
 }

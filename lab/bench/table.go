@@ -130,6 +130,7 @@ func (r Result) Text(w io.Writer, style report.Style) {
 		}
 		r.table(w, style, j, r.title(p))
 	}
+	r.twinsTable(w, style)
 	for _, line := range r.Sentences() {
 		fmt.Fprintln(w, line)
 	}
@@ -152,7 +153,7 @@ func (r Result) table(w io.Writer, style report.Style, point int, title string) 
 	fmt.Fprintln(w, paint(style, "1", strings.TrimRight(row, " ")))
 	for _, s := range r.Subjects {
 		cell := s.Cells[point]
-		row := pad(" "+Shorten(harmless(s.Name), label-2), label)
+		row := pad(" "+s.label(label-2), label)
 		switch {
 		case s.Failure != "":
 			row += "  FAILED, see below"
@@ -170,6 +171,15 @@ func (r Result) table(w io.Writer, style report.Style, point int, title string) 
 		}
 		fmt.Fprintln(w, strings.TrimRight(row, " "))
 	}
+}
+
+// label is the subject's name in so many columns.
+func (s Subject) label(most int) string {
+	name := harmless(s.Name)
+	if s.Again && utf8.RuneCountInString(name) > most {
+		return "… again"
+	}
+	return Shorten(name, most)
 }
 
 func pad(s string, width int) string {

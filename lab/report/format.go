@@ -49,6 +49,9 @@ func (t *Target) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Where says in which format it goes where.
+func (t Target) Where() (format, file string) { return t.Format, t.File }
+
 // Formats are their names.
 func Formats() (names []string) {
 	for _, f := range formats {
