@@ -167,21 +167,24 @@ func (r Result) Markdown(w io.Writer) error {
 	if r.Partial {
 		b.WriteString("\nPARTIAL: it was interrupted.\n")
 	}
+	r.Tables(&b)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// Tables writes the tables and sentences of the Markdown alone.
+func (r Result) Tables(b *strings.Builder) {
 	columns := r.columns()
 	for j, p := range r.Points {
-		fmt.Fprintf(&b, "\n| %s |", r.title(p))
+		fmt.Fprintf(b, "\n| %s |", r.title(p))
 		for _, c := range columns {
-			fmt.Fprintf(&b, " %s |", c.head)
+			fmt.Fprintf(b, " %s |", c.head)
 		}
 		b.WriteString("\n|---|" + strings.Repeat("--:|", len(columns)) + "\n")
 		for _, s := range r.Subjects {
-			fmt.Fprintf(&b, "| %s |", literal(harmless(s.Name)))
-			for _, c := range columns {
-				text := ""
-				if s.Failure == "" && len(s.Cells[j].Runs) > 0 {
-					text = c.show(s, s.Cells[j])
-				}
-				fmt.Fprintf(&b, " %s |", text)
+			fmt.Fprintf(b, "| %s |", literal(harmless(s.Name)))
+			for _, text := range r.row(s, j) {
+				fmt.Fprintf(b, " %s |", text)
 			}
 			b.WriteByte('\n')
 		}
@@ -189,7 +192,7 @@ func (r Result) Markdown(w io.Writer) error {
 	if t, any := r.twinsFigures(); any {
 		b.WriteString("\n| " + strings.Join(t.Head, " | ") + " |\n|---" + strings.Repeat("|--:", len(t.Head)-1) + "|\n")
 		for _, row := range t.Rows {
-			fmt.Fprintf(&b, "| %s | %s |\n", literal(row.Name), strings.Join(row.Cells, " | "))
+			fmt.Fprintf(b, "| %s | %s |\n", literal(row.Name), strings.Join(row.Cells, " | "))
 		}
 	}
 	for _, line := range r.Sentences() {
@@ -198,8 +201,6 @@ func (r Result) Markdown(w io.Writer) error {
 		}
 		b.WriteString(literal(strings.TrimSpace(line)) + "\n")
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
 }
 
 // literal is text that Markdown shows as it is.

@@ -44,7 +44,7 @@ type Card struct{ Name, Summary, Holds, Waits, Limit, Page string }
 
 // An Embedded picture is a part of the page's text, so that the page is one
 // file.
-type Embedded struct{ Name, Title, Data string }
+type Embedded struct{ Name, Title, SVG, Data string }
 
 // HTML writes one page that needs nothing else, no network and no script.
 func (r Result) HTML(w io.Writer) error {
@@ -70,18 +70,9 @@ func (r Result) View() View {
 		}
 		for _, s := range r.Subjects {
 			cell := s.Cells[j]
-			row := Row{Name: harmless(s.Name), Bad: s.Failure != "" || cell.Invalid != ""}
-			switch {
-			case s.Failure != "":
-				row.Cells = []string{"FAILED, see below"}
-			case len(cell.Runs) == 0:
-				row.Cells = []string{"– " + cell.Skipped}
-			default:
-				for _, c := range columns {
-					row.Cells = append(row.Cells, c.show(s, cell))
-				}
-			}
-			t.Rows = append(t.Rows, row)
+			t.Rows = append(t.Rows, Row{
+				Name: harmless(s.Name), Cells: r.row(s, j), Bad: s.Failure != "" || cell.Invalid != "",
+			})
 		}
 		v.Tables = append(v.Tables, t)
 	}
@@ -100,11 +91,29 @@ func (r Result) View() View {
 	return v
 }
 
+// row are the figures of a subject at a point, in the order of the columns; or
+// in the first of them why there are none.
+func (r Result) row(s Subject, point int) (cells []string) {
+	cell := s.Cells[point]
+	switch {
+	case s.Failure != "":
+		return []string{"FAILED, see below"}
+	case cell.Skipped != "":
+		return []string{"– " + cell.Skipped}
+	case len(cell.Runs) == 0:
+		return []string{"– not measured"}
+	}
+	for _, c := range r.columns() {
+		cells = append(cells, c.show(s, cell))
+	}
+	return cells
+}
+
 // Embedded are the charts of the result.
 func (r Result) Embedded() (all []Embedded) {
 	for _, p := range r.pictures() {
 		data := "data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString([]byte(p.SVG))
-		all = append(all, Embedded{p.Name, p.Title, data})
+		all = append(all, Embedded{p.Name, p.Title, p.SVG, data})
 	}
 	return all
 }

@@ -154,16 +154,12 @@ func (r Result) table(w io.Writer, style report.Style, point int, title string) 
 	for _, s := range r.Subjects {
 		cell := s.Cells[point]
 		row := pad(" "+s.label(label-2), label)
-		switch {
-		case s.Failure != "":
-			row += "  FAILED, see below"
-		case cell.Skipped != "":
-			row += "  – " + cell.Skipped
-		case len(cell.Runs) == 0:
-			row += "  – not measured"
-		default:
-			for _, c := range columns {
-				row += flush(c.show(s, cell), c.width)
+		cells := r.row(s, point)
+		if len(cells) < len(columns) {
+			row += "  " + cells[0]
+		} else {
+			for i, c := range columns {
+				row += flush(cells[i], c.width)
 			}
 		}
 		if s.Failure != "" || cell.Invalid != "" {

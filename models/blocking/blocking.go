@@ -7,6 +7,8 @@
 package blocking
 
 import (
+	"runtime"
+
 	"socketlab/models"
 	"socketlab/models/session"
 	"socketlab/models/sys"
@@ -89,6 +91,7 @@ func (c *client) show() bool {
 // clientsTurn gives the turn to the operator when the client has spoken: who
 // sleeps in one read cannot listen to two.
 func (c *client) clientsTurn() bool {
+	runtime.Gosched() // else the Go runtime takes this thread for stuck
 	if !c.show() || c.Keyboard < 0 {
 		return true
 	}
