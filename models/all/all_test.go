@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,12 +14,10 @@ import (
 
 	"socketlab/models"
 	"socketlab/models/all"
+	"socketlab/models/internal/modeltest"
 	"socketlab/models/session"
 	"socketlab/models/sys"
 )
-
-// patience is how long an event may take on the slowest machine.
-const patience = 20 * time.Second
 
 // TestMain is the process model's child too, as main is.
 func TestMain(m *testing.M) {
@@ -46,15 +43,8 @@ type server struct {
 func serve(t *testing.T, m models.Model, s session.Service) *server {
 	t.Helper()
 	before := descriptors()
-	lfd, err := sys.Listen(netip.MustParseAddrPort("127.0.0.1:0"), 20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr, err := sys.LocalAddr(lfd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := &server{T: t, lfd: lfd, addr: addr.String(), ended: make(chan error, 1)}
+	lfd, addr := modeltest.Listen(t, 20)
+	v := &server{T: t, lfd: lfd, addr: addr, ended: make(chan error, 1)}
 	job := models.Job{Listener: lfd, Service: s, Keyboard: -1, Screen: -1}
 	var ours []*os.File
 	if s.Name == "talk" {
@@ -77,14 +67,14 @@ func serve(t *testing.T, m models.Model, s session.Service) *server {
 			if err != nil {
 				t.Errorf("Serve returns %v, want nil after its listener was shut down", err)
 			}
-		case <-time.After(patience):
-			t.Fatalf("after %v Serve has not returned, though its clients have left", patience)
+		case <-time.After(modeltest.Patience):
+			t.Fatalf("after %v Serve has not returned, though its clients have left", modeltest.Patience)
 		}
 		for _, f := range ours {
 			f.Close()
 		}
 		sys.Close(lfd)
-		within(t, "no descriptor is left behind", func() bool { return descriptors() <= before })
+		modeltest.Within(t, "no descriptor is left behind", func() bool { return descriptors() <= before })
 	})
 	return v
 }
@@ -104,46 +94,6 @@ func descriptors() int {
 	return len(fds)
 }
 
-func within(t *testing.T, what string, happened func() bool) {
-	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for start := time.Now(); !happened(); <-tick.C {
-		if time.Since(start) > patience {
-			t.Fatalf("after %v still not: %s", patience, what)
-		}
-	}
-}
-
-// dial connects a client; its calls fail when they take too long.
-func (v *server) dial() *net.TCPConn {
-	v.Helper()
-	conn, err := net.Dial("tcp", v.addr)
-	if err != nil {
-		v.Fatal(err)
-	}
-	conn.SetDeadline(time.Now().Add(patience))
-	v.Cleanup(func() { conn.Close() })
-	return conn.(*net.TCPConn)
-}
-
-// send writes all of text, which must work.
-func (v *server) send(to io.Writer, text string) {
-	v.Helper()
-	if _, err := io.WriteString(to, text); err != nil {
-		v.Fatal(err)
-	}
-}
-
-// expect reads as much as text, which it must be.
-func (v *server) expect(from io.Reader, text string) {
-	v.Helper()
-	got := make([]byte, len(text))
-	if n, err := io.ReadFull(from, got); err != nil || string(got) != text {
-		v.Fatalf("got %q (%v), want %q", got[:n], err, text)
-	}
-}
-
 // eachModel runs a test for every page, as far as this machine allows it.
 func eachModel(t *testing.T, test func(*testing.T, models.Model)) {
 	for _, m := range all.Models {
@@ -160,7 +110,7 @@ func eachModel(t *testing.T, test func(*testing.T, models.Model)) {
 func TestModelsEcho(t *testing.T) {
 	eachModel(t, func(t *testing.T, m models.Model) {
 		v := serve(t, m, session.Service{Name: "echo"})
-		c := v.dial()
+		c := modeltest.Dial(t, v.addr)
 		want := bytes.Repeat([]byte("\x00\xffhello\r\n"), 1<<17)
 		go func() {
 			c.Write(want)
@@ -176,15 +126,15 @@ func TestModelsEcho(t *testing.T) {
 func TestModelsTalk(t *testing.T) {
 	eachModel(t, func(t *testing.T, m models.Model) {
 		v := serve(t, m, session.Service{Name: "talk"})
-		c := v.dial()
-		v.expect(v.screen, "client 1 is here\n")
-		v.send(c, "hel")
-		v.send(c, "lo\x1b\r\n")
-		v.expect(v.screen, `client 1 says: hello\x1b`+"\n")
-		v.send(v.operator, "good day\n")
-		v.expect(c, "good day\n")
-		v.send(c, "exit\n")
-		v.expect(v.screen, "client 1 left\n")
+		c := modeltest.Dial(t, v.addr)
+		modeltest.Expect(t, v.screen, "client 1 is here\n")
+		modeltest.Send(t, c, "hel")
+		modeltest.Send(t, c, "lo\x1b\r\n")
+		modeltest.Expect(t, v.screen, `client 1 says: hello\x1b`+"\n")
+		modeltest.Send(t, v.operator, "good day\n")
+		modeltest.Expect(t, c, "good day\n")
+		modeltest.Send(t, c, "exit\n")
+		modeltest.Expect(t, v.screen, "client 1 left\n")
 		if n, err := c.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 			t.Errorf("after exit the client reads %d bytes, %v; want the end", n, err)
 		}
@@ -200,19 +150,19 @@ func TestOperatorSpeaksToAResetClient(t *testing.T) {
 			return // nobody is beside this client
 		}
 		v := serve(t, m, session.Service{Name: "talk", Sleep: 100 * time.Millisecond})
-		busy := v.dial()
-		v.expect(v.screen, "client 1 is here\n")
-		gone := v.dial()
-		v.expect(v.screen, "client 2 is here\n")
-		v.send(busy, "hello\n")
+		busy := modeltest.Dial(t, v.addr)
+		modeltest.Expect(t, v.screen, "client 1 is here\n")
+		gone := modeltest.Dial(t, v.addr)
+		modeltest.Expect(t, v.screen, "client 2 is here\n")
+		modeltest.Send(t, busy, "hello\n")
 		gone.SetLinger(0) // RST instead of FIN
 		gone.Close()
-		v.send(v.operator, "@2 are you there?\n@1 hello\n")
-		v.expect(busy, "hello\n")
+		modeltest.Send(t, v.operator, "@2 are you there?\n@1 hello\n")
+		modeltest.Expect(t, busy, "hello\n")
 		screen := make([]byte, 4096)
 		var shown []byte
 		for !bytes.Contains(shown, []byte("client 2 left\n")) || !bytes.Contains(shown, []byte("says: hello\n")) {
-			v.screen.SetReadDeadline(time.Now().Add(patience))
+			v.screen.SetReadDeadline(time.Now().Add(modeltest.Patience))
 			n, err := v.screen.Read(screen)
 			if err != nil {
 				t.Fatalf("the screen shows %q, and then %v", shown, err)

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"socketlab/models/internal/modeltest"
 	"socketlab/models/sys"
 )
 
@@ -131,7 +132,7 @@ func measure(tb testing.TB, which, clients, together int) counts {
 		}
 	}
 	for place := range herd {
-		within(tb, "all processes wait", func() bool { return at(place, ready).Load() > 0 })
+		modeltest.Within(tb, "all processes wait", func() bool { return at(place, ready).Load() > 0 })
 	}
 	visitAll(tb, addr, clients, together)
 	for _, lfd := range lfds {

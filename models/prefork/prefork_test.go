@@ -7,24 +7,20 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"socketlab/models"
+	"socketlab/models/internal/modeltest"
 	"socketlab/models/prefork"
 	"socketlab/models/session"
 	"socketlab/models/sys"
 )
-
-// patience is how long an event may take on the slowest machine.
-const patience = 20 * time.Second
 
 // TestMain is a worker of the page's too, a parent, and a process of the herd.
 func TestMain(m *testing.M) {
@@ -59,19 +55,13 @@ type server struct {
 
 func serve(t *testing.T, service string) *server {
 	t.Helper()
-	lfd, err := sys.Listen(netip.MustParseAddrPort("127.0.0.1:0"), 20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr, err := sys.LocalAddr(lfd)
-	if err != nil {
-		t.Fatal(err)
-	}
+	lfd, addr := modeltest.Listen(t, 20)
 	listener := os.NewFile(uintptr(lfd), "listener")
-	v := &server{T: t, lfd: lfd, addr: addr.String(), cmd: exec.CommandContext(t.Context(), "/proc/self/exe")}
+	v := &server{T: t, lfd: lfd, addr: addr, cmd: exec.CommandContext(t.Context(), "/proc/self/exe")}
 	v.cmd.Env = append(os.Environ(), "TEST_SERVE="+service)
 	v.cmd.ExtraFiles = []*os.File{listener}
 	v.cmd.Stderr = os.Stderr
+	var err error
 	v.keyboard, err = v.cmd.StdinPipe()
 	if err == nil {
 		v.screen, err = v.cmd.StdoutPipe()
@@ -90,43 +80,17 @@ func serve(t *testing.T, service string) *server {
 	return v
 }
 
-func (v *server) dial() net.Conn {
-	v.Helper()
-	c, err := net.Dial("tcp", v.addr)
-	if err != nil {
-		v.Fatal(err)
-	}
-	v.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(patience))
-	return c
-}
-
-func (v *server) send(to io.Writer, text string) {
-	v.Helper()
-	if _, err := io.WriteString(to, text); err != nil {
-		v.Fatal(err)
-	}
-}
-
-func (v *server) expect(from io.Reader, text string) {
-	v.Helper()
-	got := make([]byte, len(text))
-	if n, err := io.ReadFull(from, got); err != nil || string(got) != text {
-		v.Fatalf("got %q (%v), want %q", got[:n], err, text)
-	}
-}
-
 func (v *server) echoes(c net.Conn) {
 	v.Helper()
-	v.send(c, "hello\n")
-	v.expect(c, "hello\n")
+	modeltest.Send(v.T, c, "hello\n")
+	modeltest.Expect(v.T, c, "hello\n")
 }
 
 // workers waits until there are as many workers as the page says, none of which
 // is one of those who are gone.
 func (v *server) workers(gone ...int) (pids []int) {
 	v.Helper()
-	within(v.T, fmt.Sprintf("%d workers", prefork.Model.Limit), func() bool {
+	modeltest.Within(v.T, fmt.Sprintf("%d workers", prefork.Model.Limit), func() bool {
 		pids = children(v.T, v.cmd.Process.Pid)
 		old := func(pid int) bool { return slices.Contains(gone, pid) }
 		return len(pids) == prefork.Model.Limit && !slices.ContainsFunc(pids, old)
@@ -150,17 +114,6 @@ func children(t *testing.T, parent int) (pids []int) {
 		}
 	}
 	return pids
-}
-
-func within(t testing.TB, what string, happened func() bool) {
-	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for start := time.Now(); !happened(); <-tick.C {
-		if time.Since(start) > patience {
-			t.Fatalf("after %v still not: %s", patience, what)
-		}
-	}
 }
 
 // whose is the worker that has the client at this address.
@@ -201,7 +154,7 @@ func inode(t *testing.T, c net.Conn) string {
 func TestWorkerIsReplaced(t *testing.T) {
 	v := serve(t, "echo")
 	v.workers()
-	stays, unlucky := v.dial(), v.dial()
+	stays, unlucky := modeltest.Dial(v.T, v.addr), modeltest.Dial(v.T, v.addr)
 	v.echoes(stays)
 	v.echoes(unlucky)
 	keeps, killed := v.whose(stays), v.whose(unlucky)
@@ -221,7 +174,7 @@ func TestWorkerIsReplaced(t *testing.T) {
 	}
 	v.workers(all...)
 	v.echoes(stays)
-	v.echoes(v.dial())
+	v.echoes(modeltest.Dial(v.T, v.addr))
 }
 
 // One client more than workers waits, and is served when another one leaves.
@@ -229,14 +182,14 @@ func TestAllWorkersAreBusy(t *testing.T) {
 	v := serve(t, "echo")
 	var clients []net.Conn
 	for range prefork.Model.Limit {
-		c := v.dial()
+		c := modeltest.Dial(v.T, v.addr)
 		v.echoes(c)
 		clients = append(clients, c)
 	}
-	next := v.dial()
-	v.send(next, "hello\n")
+	next := modeltest.Dial(v.T, v.addr)
+	modeltest.Send(v.T, next, "hello\n")
 	clients[3].Close()
-	v.expect(next, "hello\n")
+	modeltest.Expect(v.T, next, "hello\n")
 	for i, c := range clients {
 		if i != 3 {
 			v.echoes(c)
@@ -248,18 +201,18 @@ func TestAllWorkersAreBusy(t *testing.T) {
 // to the same worker.
 func TestOperatorAndLaterClients(t *testing.T) {
 	v := serve(t, "talk")
-	witness := v.dial()
-	v.expect(v.screen, "client 1 is here\n")
+	witness := modeltest.Dial(v.T, v.addr)
+	modeltest.Expect(v.T, v.screen, "client 1 is here\n")
 	for n := 2; n < 3*prefork.Model.Limit; n++ {
-		c := v.dial()
-		v.expect(v.screen, fmt.Sprintf("client %d is here\n", n))
+		c := modeltest.Dial(v.T, v.addr)
+		modeltest.Expect(v.T, v.screen, fmt.Sprintf("client %d is here\n", n))
 		hello, late, then := fmt.Sprintf("hello %d\n", n), fmt.Sprintf("too late, %d\n", n), fmt.Sprintf("and then %d\n", n)
-		v.send(v.keyboard, hello)
-		v.expect(c, hello)
-		v.send(c, "exit\n")
-		v.send(v.keyboard, late+"@1 "+then)
-		v.expect(witness, hello+late+then) // so the other workers have it as well
-		v.expect(v.screen, fmt.Sprintf("client %d left\n", n))
+		modeltest.Send(v.T, v.keyboard, hello)
+		modeltest.Expect(v.T, c, hello)
+		modeltest.Send(v.T, c, "exit\n")
+		modeltest.Send(v.T, v.keyboard, late+"@1 "+then)
+		modeltest.Expect(v.T, witness, hello+late+then) // so the other workers have it as well
+		modeltest.Expect(v.T, v.screen, fmt.Sprintf("client %d left\n", n))
 	}
 }
 
@@ -267,12 +220,12 @@ func TestOperatorAndLaterClients(t *testing.T) {
 // when their clients have left.
 func TestStop(t *testing.T) {
 	v := serve(t, "echo")
-	c := v.dial()
+	c := modeltest.Dial(v.T, v.addr)
 	v.echoes(c)
 	if err := sys.Shutdown(v.lfd, unix.SHUT_RDWR); err != nil {
 		t.Fatal(err)
 	}
-	within(t, "only the worker with a client is left", func() bool {
+	modeltest.Within(t, "only the worker with a client is left", func() bool {
 		return len(children(t, v.cmd.Process.Pid)) == 1
 	})
 	v.echoes(c)
@@ -286,7 +239,7 @@ func TestStop(t *testing.T) {
 func TestParentIsKilled(t *testing.T) {
 	v := serve(t, "echo")
 	workers := v.workers()
-	c := v.dial()
+	c := modeltest.Dial(v.T, v.addr)
 	v.echoes(c)
 	v.cmd.Process.Kill()
 	v.cmd.Wait()
@@ -294,7 +247,7 @@ func TestParentIsKilled(t *testing.T) {
 		t.Errorf("the client received %d bytes, want the end or a reset", n)
 	}
 	for _, pid := range workers {
-		within(t, fmt.Sprintf("worker %d is gone", pid), func() bool {
+		modeltest.Within(t, fmt.Sprintf("worker %d is gone", pid), func() bool {
 			name, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 			return err != nil || !bytes.Contains(name, []byte("lab: one worker"))
 		})

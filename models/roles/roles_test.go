@@ -9,7 +9,6 @@ import (
 	"io"
 	"maps"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,26 +20,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"socketlab/models"
+	"socketlab/models/internal/modeltest"
 	"socketlab/models/roles"
 	"socketlab/models/session"
 	"socketlab/models/sys"
 )
 
-// patience is how long an event may take on the slowest machine.
-const patience = 20 * time.Second
-
 // serve starts the page, and has it stop at the end of the test. Each client
 // that the screen greets is one more in here.
 func serve(t *testing.T) (addr string, operator io.Writer, here <-chan bool) {
 	t.Helper()
-	lfd, err := sys.Listen(netip.MustParseAddrPort("127.0.0.1:0"), 20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	at, err := sys.LocalAddr(lfd)
-	if err != nil {
-		t.Fatal(err)
-	}
+	lfd, addr := modeltest.Listen(t, 20)
 	keyboard, operatorsEnd := pipe(t)
 	shown, screen := pipe(t)
 	job := models.Job{Listener: lfd, Service: session.Service{Name: "talk"}, Keyboard: int(keyboard.Fd()), Screen: int(screen.Fd())}
@@ -62,12 +52,12 @@ func serve(t *testing.T) (addr string, operator io.Writer, here <-chan bool) {
 			if err != nil {
 				t.Errorf("Serve returns %v", err)
 			}
-		case <-time.After(patience):
-			t.Errorf("after %v Serve has not returned", patience)
+		case <-time.After(modeltest.Patience):
+			t.Errorf("after %v Serve has not returned", modeltest.Patience)
 		}
 		sys.Close(lfd)
 	})
-	return at.String(), operatorsEnd, greeted
+	return addr, operatorsEnd, greeted
 }
 
 func pipe(t *testing.T) (reader, writer *os.File) {
@@ -90,17 +80,12 @@ func TestEveryLineOnce(t *testing.T) {
 	addr, operator, here := serve(t)
 	var conns []net.Conn
 	for range clients {
-		c, err := net.Dial("tcp", addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		c.SetDeadline(time.Now().Add(patience))
+		c := modeltest.Dial(t, addr)
 		conns = append(conns, c)
 		select {
 		case <-here:
-		case <-time.After(patience):
-			t.Fatalf("after %v it is not on the screen that client %d is here", patience, len(conns))
+		case <-time.After(modeltest.Patience):
+			t.Fatalf("after %v it is not on the screen that client %d is here", modeltest.Patience, len(conns))
 		}
 	}
 	heard := make(chan []int)

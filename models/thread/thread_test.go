@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,13 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"socketlab/models"
+	"socketlab/models/internal/modeltest"
 	"socketlab/models/session"
-	"socketlab/models/sys"
 	"socketlab/models/thread"
 )
-
-// patience is how long an event may take on the slowest machine.
-const patience = 20 * time.Second
 
 // TestMain is the server too: threads are counted best in a process that does
 // nothing else.
@@ -54,17 +50,10 @@ type server struct {
 
 func serve(t *testing.T, program string, env ...string) *server {
 	t.Helper()
-	lfd, err := sys.Listen(netip.MustParseAddrPort("127.0.0.1:0"), 128)
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr, err := sys.LocalAddr(lfd)
-	if err != nil {
-		t.Fatal(err)
-	}
+	lfd, addr := modeltest.Listen(t, 128)
 	listener := os.NewFile(uintptr(lfd), "listener")
 	defer listener.Close() // the server has its own
-	v := &server{T: t, addr: addr.String(), cmd: exec.CommandContext(t.Context(), program)}
+	v := &server{T: t, addr: addr, cmd: exec.CommandContext(t.Context(), program)}
 	v.cmd.Env = append(append(os.Environ(), "TEST_SERVE=1", "GORACE=atexit_sleep_ms=0"), env...)
 	v.cmd.ExtraFiles = []*os.File{listener}
 	v.cmd.Stderr = &v.said
@@ -98,7 +87,7 @@ func (v *server) connect() (net.Conn, error) {
 		return nil, err
 	}
 	v.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(time.Now().Add(modeltest.Patience))
 	_, err = c.Write([]byte("hello"))
 	return c, err
 }
@@ -132,8 +121,8 @@ func (v *server) until(readers int) (others int) {
 		if reading == readers {
 			return all - reading
 		}
-		if time.Since(start) > patience {
-			v.Fatalf("after %v %d threads sleep in read, want %d", patience, reading, readers)
+		if time.Since(start) > modeltest.Patience {
+			v.Fatalf("after %v %d threads sleep in read, want %d", modeltest.Patience, reading, readers)
 		}
 	}
 }
@@ -190,7 +179,7 @@ func TestLimit(t *testing.T) {
 		t.Errorf("in %v of waiting it used %v of CPU", quiet, used)
 	}
 	first.Close()
-	next.SetReadDeadline(time.Now().Add(patience))
+	next.SetReadDeadline(time.Now().Add(modeltest.Patience))
 	if err := hears(next); err != nil {
 		t.Errorf("one has left, and the next: %v", err)
 	}

@@ -1,0 +1,70 @@
+// Package modeltest is what the tests of the pages share.
+package modeltest
+
+import (
+	"io"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"socketlab/models/sys"
+)
+
+// Patience is how long an event may take on the slowest machine.
+const Patience = 20 * time.Second
+
+// Listen makes a listening socket, which the test closes.
+func Listen(t testing.TB, backlog int) (lfd int, addr string) {
+	t.Helper()
+	lfd, err := sys.Listen(netip.MustParseAddrPort("127.0.0.1:0"), backlog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := sys.LocalAddr(lfd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lfd, at.String()
+}
+
+// Dial connects a client; its calls fail when they take too long.
+func Dial(t testing.TB, addr string) *net.TCPConn {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.SetDeadline(time.Now().Add(Patience))
+	t.Cleanup(func() { conn.Close() })
+	return conn.(*net.TCPConn)
+}
+
+// Send writes all of text, which must work.
+func Send(t testing.TB, to io.Writer, text string) {
+	t.Helper()
+	if _, err := io.WriteString(to, text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Expect reads as much as text, which it must be.
+func Expect(t testing.TB, from io.Reader, text string) {
+	t.Helper()
+	got := make([]byte, len(text))
+	if n, err := io.ReadFull(from, got); err != nil || string(got) != text {
+		t.Fatalf("got %q (%v), want %q", got[:n], err, text)
+	}
+}
+
+// Within waits until something has happened that nobody tells of.
+func Within(t testing.TB, what string, happened func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for start := time.Now(); !happened(); <-tick.C {
+		if time.Since(start) > Patience {
+			t.Fatalf("after %v still not: %s", Patience, what)
+		}
+	}
+}
