@@ -11,9 +11,6 @@ demo: build ## talk to every model with real clients, then verify them all
 test: ## all tests, and all checks on the code: what CI runs
 	scripts/test
 
-harness: build ## prove the checks: broken servers are caught, foreign ones pass
-	go test ./lab/verify -count=1 -timeout 30m -run '^(TestBroken|TestForeign)$$'
-
 verify: build ## hold all models to the checks
 	bin/lab verify
 
@@ -22,6 +19,9 @@ update: build ## rewrite the output quoted in README and docs from real runs
 
 docs: ## draw the diagrams in docs from real recordings
 	go test ./lab -run TestPictures -count=1 -update
+
+results: build ## measure docs/results.md again, 20 minutes on a quiet machine
+	go run ./lab/bench/results
 
 fuzz: ## fuzz the sessions, 20 seconds each
 	scripts/fuzz
@@ -38,4 +38,4 @@ clean: ## remove what was built
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-.PHONY: build demo test harness verify update docs fuzz bench setup clean help
+.PHONY: build demo test verify update docs results fuzz bench setup clean help

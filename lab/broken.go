@@ -4,13 +4,9 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"os"
-	"os/signal"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"socketlab/lab/broken"
 	"socketlab/lab/verify"
@@ -38,7 +34,7 @@ func (cmd *brokenCmd) Run() error {
 // tryChecks is lab verify --broken: not servers are held to the checks, but
 // the checks to servers of which is known what is wrong with them.
 func (cmd *verifyCmd) tryChecks(checks []verify.Check) error {
-	servers := broken.Servers
+	servers := broken.Servers()
 	if len(cmd.Command) > 0 {
 		servers = nil
 	}
@@ -57,7 +53,7 @@ func (cmd *verifyCmd) tryChecks(checks []verify.Check) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	ctx, stop := untilInterrupt()
 	defer stop()
 	start := time.Now()
 	var line progress

@@ -43,12 +43,16 @@ type Server struct {
 	Client func(cfd int)                          // in a child that Serve started; nil: echo
 }
 
-// Servers is the catalogue, in the order of the checks that catch them.
-var Servers = slices.Concat(bytesServers, closeServers, manyServers, lifeServers, randomServers, talkServers)
+// Servers is the catalogue, in the order of the checks that catch them. A
+// function, since this program is also the process model's child, which starts
+// once for each client and needs none of it.
+func Servers() []Server {
+	return slices.Concat(bytesServers(), closeServers(), manyServers(), lifeServers(), randomServers(), talkServers())
+}
 
 // Named is the server with that name.
 func Named(name string) (Server, error) {
-	for _, s := range slices.Concat(Servers, Rogues) {
+	for _, s := range slices.Concat(Servers(), Rogues()) {
 		if s.Name == name {
 			return s, nil
 		}

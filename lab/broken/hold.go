@@ -15,9 +15,9 @@ import (
 	"socketlab/lab/verify"
 )
 
-// Seed is that of the first random schedule: the rare bug needs one that has
-// what it takes.
-const Seed = 100
+// Seed is that of the first random schedule: the rare bug needs one in which a
+// client that is owed much finishes, the server reads that, and another comes.
+const Seed = 2616
 
 // A Finding is what the checks said about one server.
 type Finding struct {

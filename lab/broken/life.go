@@ -12,183 +12,185 @@ import (
 	"socketlab/models/sys"
 )
 
-var lifeServers = []Server{
-	{
-		Name: "burns-a-core", Service: "echo", Source: "C",
-		Bug:    "has its main thread wait for the others in while(1){}",
-		Caught: []string{"life/idle", "life/descriptors", "life/stdin"},
-		Serve: func(lfd int) {
-			go threads(echo)(lfd)
-			//lint:ignore SA5002 that is the bug
-			for {
-			}
-		},
-	},
-	{
-		Name: "sets-its-timeout-once", Service: "echo", Source: "C",
-		Bug:    "sets the timeout of its wait once, and Linux counts it down in place: from then on it does not wait at all",
-		Caught: []string{"life/idle", "life/descriptors", "life/stdin"},
-		Serve: func(lfd int) {
-			l := newLoop(lfd)
-			timeout := unix.Timespec{Nsec: 100e6}
-			l.wait = func(fds []unix.PollFd) {
-				unix.Ppoll(fds, &timeout, nil) // the bare system call: counts as select's does
-			}
-			l.serve()
-		},
-	},
-	{
-		Name: "spins-at-the-end-of-its-input", Service: "echo", Source: "A",
-		Bug:    "waits for its terminal too, whose end is always ready, and takes no notice of it",
-		Caught: []string{"life/stdin"},
-		Serve: func(lfd int) {
-			l := newLoop(lfd)
-			l.keyboard = 0
-			l.onOperator = func() { sys.Read(0, l.buf[:]) }
-			l.serve()
-		},
-	},
-	{
-		Name: "ends-with-its-input", Service: "echo",
-		Bug:    "takes the end of its standard input for its own",
-		Caught: []string{"life/stdin"},
-		Serve: func(lfd int) {
-			go threads(echo)(lfd)
-			io.Copy(io.Discard, os.Stdin)
-		},
-	},
-	{
-		Name: "never-lets-its-children-go", Service: "echo", Source: "G",
-		Bug:    "has no exit in the child: when its client has left it goes back to accept, on a closed descriptor, and spins",
-		Caught: []string{"life/idle", "life/children"},
-		Spared: []string{"many/burst", "many/crowd", "many/churn"},
-		Serve:  func(lfd int) { newParent(lfd).serve() },
-		Client: func(cfd int) {
-			for ; ; cfd, _ = sys.Accept(-1, 0) {
-				echo(cfd)
-			}
-		},
-	},
-	{
-		Name: "waits-once-per-signal", Service: "echo", Source: "G",
-		Bug:    "calls wait once for each SIGCHLD, but one signal may stand for many children",
-		Caught: []string{"many/churn", "life/children"},
-		Serve: func(lfd int) {
-			p := newParent(lfd)
-			p.reap = func() {
-				sys.Reap()
-				time.Sleep(10 * time.Millisecond) // the others end meanwhile
-			}
-			p.serve()
-		},
-	},
-	{
-		Name: "leaves-its-children-behind", Service: "echo",
-		Bug:    "ends at SIGTERM, and does not tell its children",
-		Caught: []string{"life/term"},
-		Spared: []string{"many/crowd", "many/churn"},
-		Serve: func(lfd int) {
-			p := newParent(lfd)
-			p.spawn = func(cfd int) error {
-				_, err := syscall.ForkExec("/proc/self/exe", childArgs(), &syscall.ProcAttr{
-					Env:   os.Environ(),
-					Files: []uintptr{0, 1, 2, uintptr(cfd)}, // without PR_SET_PDEATHSIG
-				})
-				return err
-			}
-			p.serve()
-		},
-	},
-	{
-		Name: "ignores-sigterm", Service: "echo",
-		Bug:    "ignores SIGTERM",
-		Caught: []string{"life/term"},
-		Serve: func(lfd int) {
-			signal.Ignore(unix.SIGTERM)
-			threads(echo)(lfd)
-		},
-	},
-	{
-		Name: "dies-of-sigterm", Service: "echo",
-		Bug:    "does not handle SIGTERM, which kills it: exit code 143 in the shell",
-		Caught: []string{"life/term"},
-		Serve: func(lfd int) {
-			signal.Reset(unix.SIGTERM)
-			threads(echo)(lfd)
-		},
-	},
-	{
-		Name: "keeps-everything", Service: "echo",
-		Bug:    "goes on reading from a client that does not read, and keeps all it owes",
-		Caught: []string{"life/memory"},
-		Serve: func(lfd int) {
-			l := newLoop(lfd)
-			l.mostOwed = 1 << 40
-			l.serve()
-		},
-	},
-	{
-		Name: "spins-when-full", Service: "echo",
-		Bug:    "tries again at once when accept fails for want of a descriptor",
-		Caught: []string{"life/descriptors"},
-		Serve: func(lfd int) {
-			l := newLoop(lfd)
-			l.onConnection = func() {
-				l.accept()
-				l.full = false
-			}
-			l.serve()
-		},
-	},
-	{
-		Name: "puts-a-failed-accept-in-its-list", Service: "echo", Source: "C",
-		Bug:    "does not look whether accept failed, and takes -1 for a client",
-		Caught: []string{"life/descriptors"},
-		Serve: func(lfd int) {
-			l := newLoop(lfd)
-			var readers unix.FdSet
-			l.onConnection = func() {
-				cfd, _ := sys.Accept(lfd, unix.SOCK_NONBLOCK)
-				readers.Set(cfd) // outside of the set: Go ends the program
-				l.welcome(cfd)
-			}
-			l.serve()
-		},
-	},
-	{
-		Name: "gives-up-when-interrupted", Service: "echo",
-		Bug:    "takes a read that was interrupted, EINTR, for a failure",
-		Caught: []string{"close/reset", "close/early", "life/stopped"},
-		Serve: func(lfd int) {
-			signal.Ignore(unix.SIGURG) // the Go runtime's own, from thread to thread; C has none
-			threads(func(cfd int) {
-				defer sys.Close(cfd)
-				// With a timeout a read is not begun anew after SIGCONT: signal(7).
-				unix.SetsockoptTimeval(cfd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 3600})
-				buf := make([]byte, 64<<10)
+func lifeServers() []Server {
+	return []Server{
+		{
+			Name: "burns-a-core", Service: "echo", Source: "C",
+			Bug:    "has its main thread wait for the others in while(1){}",
+			Caught: []string{"life/idle", "life/descriptors", "life/stdin"},
+			Serve: func(lfd int) {
+				go threads(echo)(lfd)
+				//lint:ignore SA5002 that is the bug
 				for {
-					n, err := unix.Read(cfd, buf)
-					if err != nil || n == 0 || !write(cfd, buf[:n]) {
-						return
-					}
 				}
-			})(lfd)
+			},
 		},
-	},
-	{
-		Name: "forgets-so-reuseaddr", Service: "echo", Source: "A",
-		Bug:    "does not set SO_REUSEADDR, and its port stays taken for a minute",
-		Caught: []string{"life/restart"},
-		Listen: func(port uint16) (int, error) {
-			lfd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-			if err != nil {
-				return -1, err
-			}
-			if err := unix.Bind(lfd, &unix.SockaddrInet4{Port: int(port), Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-				return -1, err
-			}
-			return lfd, unix.Listen(lfd, 128)
+		{
+			Name: "sets-its-timeout-once", Service: "echo", Source: "C",
+			Bug:    "sets the timeout of its wait once, and Linux counts it down in place: from then on it does not wait at all",
+			Caught: []string{"life/idle", "life/descriptors", "life/stdin"},
+			Serve: func(lfd int) {
+				l := newLoop(lfd)
+				timeout := unix.Timespec{Nsec: 100e6}
+				l.wait = func(fds []unix.PollFd) {
+					unix.Ppoll(fds, &timeout, nil) // the bare system call: counts as select's does
+				}
+				l.serve()
+			},
 		},
-		Serve: threads(echo),
-	},
+		{
+			Name: "spins-at-the-end-of-its-input", Service: "echo", Source: "A",
+			Bug:    "waits for its terminal too, whose end is always ready, and takes no notice of it",
+			Caught: []string{"life/stdin"},
+			Serve: func(lfd int) {
+				l := newLoop(lfd)
+				l.keyboard = 0
+				l.onOperator = func() { sys.Read(0, l.buf[:]) }
+				l.serve()
+			},
+		},
+		{
+			Name: "ends-with-its-input", Service: "echo",
+			Bug:    "takes the end of its standard input for its own",
+			Caught: []string{"life/stdin"},
+			Serve: func(lfd int) {
+				go threads(echo)(lfd)
+				io.Copy(io.Discard, os.Stdin)
+			},
+		},
+		{
+			Name: "never-lets-its-children-go", Service: "echo", Source: "G",
+			Bug:    "has no exit in the child: when its client has left it goes back to accept, on a closed descriptor, and spins",
+			Caught: []string{"life/idle", "life/children"},
+			Spared: []string{"many/burst", "many/crowd", "many/churn"},
+			Serve:  func(lfd int) { newParent(lfd).serve() },
+			Client: func(cfd int) {
+				for ; ; cfd, _ = sys.Accept(-1, 0) {
+					echo(cfd)
+				}
+			},
+		},
+		{
+			Name: "waits-once-per-signal", Service: "echo", Source: "G",
+			Bug:    "calls wait once for each SIGCHLD, but one signal may stand for many children",
+			Caught: []string{"many/churn", "life/children"},
+			Serve: func(lfd int) {
+				p := newParent(lfd)
+				p.reap = func() {
+					sys.Reap()
+					time.Sleep(10 * time.Millisecond) // the others end meanwhile
+				}
+				p.serve()
+			},
+		},
+		{
+			Name: "leaves-its-children-behind", Service: "echo",
+			Bug:    "ends at SIGTERM, and does not tell its children",
+			Caught: []string{"life/term"},
+			Spared: []string{"many/crowd", "many/churn"},
+			Serve: func(lfd int) {
+				p := newParent(lfd)
+				p.spawn = func(cfd int) error {
+					_, err := syscall.ForkExec("/proc/self/exe", childArgs(), &syscall.ProcAttr{
+						Env:   os.Environ(),
+						Files: []uintptr{0, 1, 2, uintptr(cfd)}, // without PR_SET_PDEATHSIG
+					})
+					return err
+				}
+				p.serve()
+			},
+		},
+		{
+			Name: "ignores-sigterm", Service: "echo",
+			Bug:    "ignores SIGTERM",
+			Caught: []string{"life/term"},
+			Serve: func(lfd int) {
+				signal.Ignore(unix.SIGTERM)
+				threads(echo)(lfd)
+			},
+		},
+		{
+			Name: "dies-of-sigterm", Service: "echo",
+			Bug:    "does not handle SIGTERM, which kills it: exit code 143 in the shell",
+			Caught: []string{"life/term"},
+			Serve: func(lfd int) {
+				signal.Reset(unix.SIGTERM)
+				threads(echo)(lfd)
+			},
+		},
+		{
+			Name: "keeps-everything", Service: "echo",
+			Bug:    "goes on reading from a client that does not read, and keeps all it owes",
+			Caught: []string{"life/memory"},
+			Serve: func(lfd int) {
+				l := newLoop(lfd)
+				l.mostOwed = 1 << 40
+				l.serve()
+			},
+		},
+		{
+			Name: "spins-when-full", Service: "echo",
+			Bug:    "tries again at once when accept fails for want of a descriptor",
+			Caught: []string{"life/descriptors"},
+			Serve: func(lfd int) {
+				l := newLoop(lfd)
+				l.onConnection = func() {
+					l.accept()
+					l.full = false
+				}
+				l.serve()
+			},
+		},
+		{
+			Name: "puts-a-failed-accept-in-its-list", Service: "echo", Source: "C",
+			Bug:    "does not look whether accept failed, and takes -1 for a client",
+			Caught: []string{"life/descriptors"},
+			Serve: func(lfd int) {
+				l := newLoop(lfd)
+				var readers unix.FdSet
+				l.onConnection = func() {
+					cfd, _ := sys.Accept(lfd, unix.SOCK_NONBLOCK)
+					readers.Set(cfd) // outside of the set: Go ends the program
+					l.welcome(cfd)
+				}
+				l.serve()
+			},
+		},
+		{
+			Name: "gives-up-when-interrupted", Service: "echo",
+			Bug:    "takes a read that was interrupted, EINTR, for a failure",
+			Caught: []string{"close/reset", "close/early", "life/stopped"},
+			Serve: func(lfd int) {
+				signal.Ignore(unix.SIGURG) // the Go runtime's own, from thread to thread; C has none
+				threads(func(cfd int) {
+					defer sys.Close(cfd)
+					// With a timeout a read is not begun anew after SIGCONT: signal(7).
+					unix.SetsockoptTimeval(cfd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 3600})
+					buf := make([]byte, 64<<10)
+					for {
+						n, err := unix.Read(cfd, buf)
+						if err != nil || n == 0 || !write(cfd, buf[:n]) {
+							return
+						}
+					}
+				})(lfd)
+			},
+		},
+		{
+			Name: "forgets-so-reuseaddr", Service: "echo", Source: "A",
+			Bug:    "does not set SO_REUSEADDR, and its port stays taken for a minute",
+			Caught: []string{"life/restart"},
+			Listen: func(port uint16) (int, error) {
+				lfd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+				if err != nil {
+					return -1, err
+				}
+				if err := unix.Bind(lfd, &unix.SockaddrInet4{Port: int(port), Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+					return -1, err
+				}
+				return lfd, unix.Listen(lfd, 128)
+			},
+			Serve: threads(echo),
+		},
+	}
 }

@@ -19,6 +19,7 @@ type loop struct {
 	full     bool // there is no room for one more client
 	served   int
 	mostOwed int           // above that, a client is not read any more, and misses lines
+	atOnce   int           // it does not write more than that
 	clients  []*client     // in the order in which they came
 	lines    session.Lines // what the operator types
 	buf      [64 << 10]byte
@@ -43,7 +44,7 @@ type client struct {
 
 // newLoop is an echo.
 func newLoop(lfd int) *loop {
-	l := &loop{lfd: lfd, keyboard: -1, mostOwed: 256 << 10}
+	l := &loop{lfd: lfd, keyboard: -1, mostOwed: 256 << 10, atOnce: 1 << 20}
 	l.wait = func(fds []unix.PollFd) { sys.Poll(fds, -1) }
 	l.onConnection = l.accept
 	l.onReadable = l.receive
@@ -64,6 +65,16 @@ func newTalk(lfd int) *loop {
 		fmt.Printf("client %d says: %s\n", c.id, session.AppendHarmless(nil, said))
 	}
 	return l
+}
+
+// smallBuffers has the kernel keep little for each client, so that a server
+// which forgets what the kernel did not take shows it soon. Clients inherit it
+// from the listening socket: socket(7). What is written goes into the segment
+// that waits already, up to 64 KiB and whatever the limit, so it is to be little.
+func (l *loop) smallBuffers() {
+	l.atOnce = 128
+	unix.SetsockoptInt(l.lfd, unix.SOL_SOCKET, unix.SO_SNDBUF, 4096)
+	unix.SetsockoptInt(l.lfd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // little, but not late
 }
 
 func (l *loop) serve() {
@@ -147,7 +158,7 @@ func (l *loop) receive(c *client) {
 }
 
 func (l *loop) send(c *client) {
-	n, err := sys.Write(c.fd, c.owed)
+	n, err := sys.Write(c.fd, c.owed[:min(len(c.owed), l.atOnce)])
 	c.owed = c.owed[n:]
 	switch {
 	case err != nil && !sys.Again(err):
@@ -155,6 +166,16 @@ func (l *loop) send(c *client) {
 	case c.ended && len(c.owed) == 0:
 		l.drop(c)
 	}
+}
+
+// sendSleeping is send for those who wait until all has gone, and everybody
+// else waits with them.
+func (l *loop) sendSleeping(c *client) {
+	unix.SetNonblock(c.fd, false)
+	write(c.fd, c.owed)
+	unix.SetNonblock(c.fd, true)
+	c.owed = nil
+	l.send(c)
 }
 
 func (l *loop) drop(c *client) {

@@ -2,23 +2,25 @@ package broken
 
 import "slices"
 
-var randomServers = []Server{
-	{
-		Name: "tidies-up-too-early", Service: "echo",
-		Bug:    "closes all clients that have finished when a new one comes, also those who are still owed answers",
-		Caught: []string{"random/schedules"},
-		Serve: func(lfd int) {
-			smallBuffers(lfd)
-			l := newLoop(lfd)
-			l.onConnection = func() {
-				l.accept()
-				for _, c := range slices.Clone(l.clients) {
-					if c.ended {
-						l.drop(c)
+func randomServers() []Server {
+	return []Server{
+		{
+			Name: "tidies-up-too-early", Service: "echo",
+			Bug:    "closes all clients that have finished when a new one comes, also those who are still owed answers",
+			Caught: []string{"random/schedules"},
+			Serve: func(lfd int) {
+				l := newLoop(lfd)
+				l.smallBuffers()
+				l.onConnection = func() {
+					l.accept()
+					for _, c := range slices.Clone(l.clients) {
+						if c.ended {
+							l.drop(c)
+						}
 					}
 				}
-			}
-			l.serve()
+				l.serve()
+			},
 		},
-	},
+	}
 }

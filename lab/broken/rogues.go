@@ -15,84 +15,86 @@ import (
 // Rogues are hardly servers at all. They are not for study: the harness has to
 // come through them, with a verdict on each check and in good time, and to
 // leave nothing behind.
-var Rogues = []Server{
-	{
-		Name: "never-accepts", Service: "echo",
-		Bug:    "listens, and that is all",
-		Caught: allBut(),
-		Serve:  func(int) { unix.Pause() },
-	},
-	{
-		Name: "never-answers", Service: "echo",
-		Bug:    "reads and says nothing",
-		Caught: allBut(),
-		Serve:  answers(func([]byte) []byte { return nil }),
-	},
-	{
-		Name: "drips", Service: "echo",
-		Bug:    "answers a byte a second",
-		Caught: allBut(),
-		Serve: threads(func(cfd int) {
-			defer sys.Close(cfd)
-			for b := make([]byte, 1); read(cfd, b) > 0; {
-				time.Sleep(time.Second)
-				write(cfd, b)
-			}
-		}),
-	},
-	{
-		Name: "hangs-up", Service: "echo",
-		Bug:    "closes each connection at once",
-		Caught: allBut(),
-		Serve:  threads(sys.Close),
-	},
-	{
-		Name: "floods", Service: "echo",
-		Bug:    "sends without a pause, and listens to nobody",
-		Caught: allBut(),
-		Serve: threads(func(cfd int) {
-			defer sys.Close(cfd)
-			for p := bytes.Repeat([]byte("x"), 64<<10); write(cfd, p); {
-			}
-		}),
-	},
-	{
-		Name: "chatters", Service: "echo",
-		Bug:     "prints a megabyte for each answer; it is right otherwise",
-		Perhaps: []string{"*/*"}, // that takes its time
-		Serve: answers(func(p []byte) []byte {
-			os.Stdout.Write(bytes.Repeat([]byte("blah "), 200_000))
-			return p
-		}),
-	},
-	{
-		Name: "ends-in-the-middle", Service: "echo",
-		Bug:    "ends after four bytes",
-		Caught: allBut(),
-		Serve: threads(func(cfd int) {
-			for b := make([]byte, 4); read(cfd, b) > 0; {
-				write(cfd, b)
-				os.Exit(3)
-			}
-		}),
-	},
-	{
-		Name: "leaves-daemons", Service: "echo",
-		Bug:    "starts processes in sessions of their own, deaf to SIGTERM, and ends with the first client",
-		Caught: allBut(),
-		Serve: func(lfd int) {
-			for range 3 {
-				syscall.ForkExec("/proc/self/exe", childArgs(), &syscall.ProcAttr{
-					Env:   os.Environ(),
-					Files: []uintptr{0, 1, 2, uintptr(lfd)},
-					Sys:   &syscall.SysProcAttr{Setsid: true},
-				})
-			}
-			sys.Accept(lfd, 0)
+func Rogues() []Server {
+	return []Server{
+		{
+			Name: "never-accepts", Service: "echo",
+			Bug:    "listens, and that is all",
+			Caught: allBut(),
+			Serve:  func(int) { unix.Pause() },
 		},
-		Client: func(int) {
-			signal.Ignore(unix.SIGTERM, unix.SIGHUP)
-			unix.Pause()
+		{
+			Name: "never-answers", Service: "echo",
+			Bug:    "reads and says nothing",
+			Caught: allBut(),
+			Serve:  answers(func([]byte) []byte { return nil }),
 		},
-	},
+		{
+			Name: "drips", Service: "echo",
+			Bug:    "answers a byte a second",
+			Caught: allBut(),
+			Serve: threads(func(cfd int) {
+				defer sys.Close(cfd)
+				for b := make([]byte, 1); read(cfd, b) > 0; {
+					time.Sleep(time.Second)
+					write(cfd, b)
+				}
+			}),
+		},
+		{
+			Name: "hangs-up", Service: "echo",
+			Bug:    "closes each connection at once",
+			Caught: allBut(),
+			Serve:  threads(sys.Close),
+		},
+		{
+			Name: "floods", Service: "echo",
+			Bug:    "sends without a pause, and listens to nobody",
+			Caught: allBut(),
+			Serve: threads(func(cfd int) {
+				defer sys.Close(cfd)
+				for p := bytes.Repeat([]byte("x"), 64<<10); write(cfd, p); {
+				}
+			}),
+		},
+		{
+			Name: "chatters", Service: "echo",
+			Bug:     "prints a megabyte for each answer; it is right otherwise",
+			Perhaps: []string{"*/*"}, // that takes its time
+			Serve: answers(func(p []byte) []byte {
+				os.Stdout.Write(bytes.Repeat([]byte("blah "), 200_000))
+				return p
+			}),
+		},
+		{
+			Name: "ends-in-the-middle", Service: "echo",
+			Bug:    "ends after four bytes",
+			Caught: allBut(),
+			Serve: threads(func(cfd int) {
+				for b := make([]byte, 4); read(cfd, b) > 0; {
+					write(cfd, b)
+					os.Exit(3)
+				}
+			}),
+		},
+		{
+			Name: "leaves-daemons", Service: "echo",
+			Bug:    "starts processes in sessions of their own, deaf to SIGTERM, and ends with the first client",
+			Caught: allBut(),
+			Serve: func(lfd int) {
+				for range 3 {
+					syscall.ForkExec("/proc/self/exe", childArgs(), &syscall.ProcAttr{
+						Env:   os.Environ(),
+						Files: []uintptr{0, 1, 2, uintptr(lfd)},
+						Sys:   &syscall.SysProcAttr{Setsid: true},
+					})
+				}
+				sys.Accept(lfd, 0)
+			},
+			Client: func(int) {
+				signal.Ignore(unix.SIGTERM, unix.SIGHUP)
+				unix.Pause()
+			},
+		},
+	}
 }

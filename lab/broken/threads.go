@@ -1,6 +1,7 @@
 package broken
 
 import (
+	"iter"
 	"os"
 
 	"socketlab/models/sys"
@@ -35,10 +36,8 @@ func threads(converse func(cfd int)) func(lfd int) {
 func answers(answer func(p []byte) []byte) func(lfd int) {
 	return threads(func(cfd int) {
 		defer sys.Close(cfd)
-		buf := make([]byte, 1024)
-		for {
-			n := read(cfd, buf)
-			if n == 0 || !write(cfd, answer(buf[:n])) {
+		for p := range reads(cfd, 1024) {
+			if !write(cfd, answer(p)) {
 				return
 			}
 		}
@@ -48,11 +47,19 @@ func answers(answer func(p []byte) []byte) func(lfd int) {
 // echo holds a conversation as it should be.
 func echo(cfd int) {
 	defer sys.Close(cfd)
-	buf := make([]byte, 64<<10)
-	for {
-		n := read(cfd, buf)
-		if n == 0 || !write(cfd, buf[:n]) {
+	for p := range reads(cfd, 64<<10) {
+		if !write(cfd, p) {
 			return
+		}
+	}
+}
+
+// reads are what a client says, until it has finished or is gone: what a read
+// into a buffer of that size brings, and the next one overwrites.
+func reads(cfd, size int) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		buf := make([]byte, size)
+		for n := read(cfd, buf); n > 0 && yield(buf[:n]); n = read(cfd, buf) {
 		}
 	}
 }

@@ -58,6 +58,7 @@ var foreign = []struct {
 // TestForeign holds the foreign servers to the checks: all must pass, except
 // the faults, which must fail.
 func TestForeign(t *testing.T) {
+	t.Parallel()
 	for _, f := range foreign {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()

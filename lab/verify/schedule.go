@@ -230,7 +230,7 @@ func (t *T) Play(schedule Schedule) {
 func (t *T) catchUp(present []*actor) {
 	for i, a := range present {
 		if t.Limit == 0 || i < t.Limit {
-			a.Heard(20 * time.Millisecond)
+			a.Heard()
 		}
 	}
 }

@@ -1,0 +1,170 @@
+package verify
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"socketlab/lab/report"
+)
+
+// Expect receives exactly these bytes next.
+func (c *Client) Expect(want []byte) {
+	c.conn.SetReadDeadline(time.Now().Add(c.t.Wait))
+	buf := make([]byte, min(len(want), 64<<10))
+	for got := 0; got < len(want); {
+		n, err := c.conn.Read(buf[:min(len(buf), len(want)-got)])
+		if p := buf[:n]; !bytes.Equal(p, want[got:got+n]) {
+			c.differ(want, got, p)
+		}
+		got += n
+		if err != nil {
+			c.t.Tell("%s received %s, then %s", c.name, count(got), c.ending(err))
+			c.fail(quantity(want), fmt.Sprintf("%s, then %s", count(got), c.ending(err)))
+		}
+		if n > 0 { // a large answer may take long, as long as it keeps coming
+			c.conn.SetReadDeadline(time.Now().Add(c.t.Wait))
+		}
+	}
+	c.t.Tell("%s received %s", c.name, quantity(want))
+}
+
+// ExpectString is Expect for text.
+func (c *Client) ExpectString(want string) { c.Expect([]byte(want)) }
+
+// Echo sends bytes and receives them back.
+func (c *Client) Echo(p []byte) {
+	c.Send(p)
+	c.Expect(p)
+}
+
+// EchoBytes sends bytes one by one, each when the one before has come back.
+func (c *Client) EchoBytes(p []byte) {
+	for b := range slices.Chunk(p, 1) {
+		c.enqueue(b)
+		c.expectQuietly(b)
+	}
+	c.t.Tell("%s sent %s byte by byte, and received each at once", c.name, quantity(p))
+}
+
+// ExpectFIN receives the end of the conversation, and nothing before it.
+func (c *Client) ExpectFIN() {
+	c.conn.SetReadDeadline(time.Now().Add(c.t.Wait))
+	extra := make([]byte, 64)
+	n, err := c.conn.Read(extra)
+	if n > 0 {
+		c.t.Tell("%s received %s too many", c.name, quantity(extra[:n]))
+		panic(verdict{
+			status:   report.Fail,
+			client:   c.name,
+			expected: "FIN, and nothing more",
+			actual:   quantity(extra[:n]) + " too many",
+			diff:     difference(nil, 0, extra[:n]),
+		})
+	}
+	c.t.Tell("%s received %s", c.name, c.ending(err))
+	if err != io.EOF {
+		c.fail("FIN", c.ending(err))
+	}
+}
+
+// ExpectNothing looks whether something has come already that should not have.
+func (c *Client) ExpectNothing(expected string) {
+	c.conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+	p := make([]byte, 64)
+	n, err := c.conn.Read(p)
+	switch {
+	case n > 0:
+		c.fail(expected, c.name+" received "+quantity(p[:n]))
+	case !isTimeout(err):
+		c.fail(expected, c.name+" received "+c.ending(err))
+	}
+}
+
+// Arrives waits for a while, and says whether something has come by then. It
+// takes none of it.
+func (c *Client) Arrives(patience time.Duration) bool {
+	raw, err := c.conn.SyscallConn()
+	if err != nil {
+		c.t.Cannot("look at a connection", err)
+	}
+	c.conn.SetReadDeadline(time.Now().Add(patience))
+	return raw.Read(func(fd uintptr) bool {
+		_, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK)
+		return err != unix.EAGAIN
+	}) == nil
+}
+
+// differ ends the check at the first byte that is not as it should be.
+func (c *Client) differ(want []byte, at int, got []byte) {
+	i := 0
+	for got[i] == want[at+i] {
+		i++
+	}
+	c.t.Tell("%s received a wrong byte after %s", c.name, count(at+i))
+	panic(verdict{
+		status:   report.Fail,
+		client:   c.name,
+		expected: quantity(want),
+		actual:   fmt.Sprintf("a difference at byte %s", thousands(at+i+1)),
+		diff:     difference(want[at:], i, got),
+	})
+}
+
+// fail ends the check because of what happened to this client.
+func (c *Client) fail(expected, actual string) {
+	panic(verdict{status: report.Fail, client: c.name, expected: expected, actual: actual})
+}
+
+// ending says in the words of the wire how reading ended.
+func (c *Client) ending(err error) string {
+	switch {
+	case err == io.EOF:
+		return "FIN"
+	case isReset(err):
+		return "RST"
+	case isTimeout(err):
+		return fmt.Sprintf("nothing for %v", c.t.Wait)
+	}
+	return err.Error()
+}
+
+// expectQuietly is Expect without a line in the story.
+func (c *Client) expectQuietly(want []byte) {
+	story := c.t.story
+	c.Expect(want)
+	c.t.story = story
+}
+
+// expectWholeLines reads to the end what the server kept for a client that did
+// not read: lines may be missing, but none of them is torn or out of order.
+func (c *Client) expectWholeLines(fill string) {
+	c.HalfClose()
+	c.conn.SetReadDeadline(time.Now().Add(c.t.Wait))
+	all, err := io.ReadAll(c.conn)
+	if err != nil {
+		c.fail("all that is owed, then FIN", fmt.Sprintf("%s, then %s", count(len(all)), c.ending(err)))
+	}
+	last, lines := -1, 0
+	for line := range strings.Lines(string(all)) {
+		var number int
+		if _, err := fmt.Sscan(line, &number); err != nil || number <= last || line != fmt.Sprintf("%d %s\n", number, fill) {
+			c.fail("whole lines in order", fmt.Sprintf("after line %d came %.40q", last, line))
+		}
+		last = number
+		lines++
+	}
+	c.t.Tell("%s then read %s whole lines", c.name, thousands(lines))
+}
+
+// errors of sockets, in the words of the wire
+
+func isReset(err error) bool   { return errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) }
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }

@@ -1,0 +1,199 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"socketlab/lab/report"
+	"socketlab/lab/subject"
+)
+
+// run holds one server to one check. If it fails, it may be played again, to
+// be shown.
+func run(ctx context.Context, s Server, c Check, o Options, played func()) report.Check {
+	result := hold(ctx, s, c, o, nil, played)
+	if result.Status == report.Fail && o.Again != nil {
+		o.Replay = o.replay(result.Schedule)
+		again, err := o.Again(ctx, s, c, o)
+		showAgain(&result, again, err)
+	}
+	return result
+}
+
+// hold holds one server to one check.
+func hold(ctx context.Context, s Server, c Check, o Options, w Witness, played func()) report.Check {
+	result := report.Check{ID: c.ID, Level: c.Level, Says: c.Says, Status: report.Pass}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	t := &T{Options: o, Limit: s.Limit, witness: w, played: played, ctx: ctx, cancel: cancel, start: time.Now()}
+	end := t.play(s, c)
+	result.MS = time.Since(t.start).Milliseconds()
+	result.Note = t.note
+	if end == nil {
+		return result
+	}
+	result.Status = end.status
+	if end.status == report.Skip {
+		return result
+	}
+	result.Expected, result.Actual, result.Diff = end.expected, end.actual, end.diff
+	result.Schedule = end.schedule
+	result.Story, result.Hint, result.Try = abridge(t.story, end.client), c.Cause, c.Try
+	if t.Server != nil {
+		result.Output = string(t.Server.Output())
+	}
+	return result
+}
+
+// abridge leaves out of a long story what the other clients did.
+func abridge(story []string, client string) []string {
+	const long = 20
+	if len(story) <= long || client == "" {
+		return story
+	}
+	return slices.DeleteFunc(slices.Clone(story), func(line string) bool {
+		return strings.HasPrefix(line, "client ") && !strings.HasPrefix(line, client+" ")
+	})
+}
+
+// play starts the server, lets the check happen, and stops the server. It
+// returns nil if all went well.
+func (t *T) play(s Server, c Check) (end *verdict) {
+	spec := s.spec(c.Service)
+	spec.Files = c.Files
+	server, err := t.startWitnessed(spec)
+	if err != nil {
+		end = &verdict{status: report.Error, expected: "the server to listen", actual: err.Error()}
+		t.explain(end)
+		return end
+	}
+	t.Server = server
+	go t.limit(server, t.patience(c))
+	defer func() { t.Server.Stop() }() // it may be another one by then
+	defer t.hangUp()
+	defer context.AfterFunc(t.ctx, t.hangUp)() // no read is longer than the check
+	end = t.attempt(func() {
+		c.Run(t)
+		if !c.Ends {
+			t.afterwards(c)
+		}
+	})
+	if end != nil {
+		t.witnessed("here it fails. expected: " + end.expected + "; actual: " + end.actual)
+		t.explain(end)
+	}
+	if t.witness != nil {
+		t.witness.End() // before those who are left hang up
+	}
+	return end
+}
+
+var errLate = errors.New("the check took too long")
+
+// limit ends the check when its time is over. What the server's threads spent
+// ready to run, and got no CPU, does not count: it is not the server that is
+// slow then, but the machine.
+func (t *T) limit(server *subject.Subject, patience time.Duration) {
+	const most = 10 // times as long, and then it is over in any case
+	left, excused := patience, time.Duration(0)
+	for left > 0 {
+		select {
+		case <-time.After(left):
+		case <-t.ctx.Done():
+			return
+		}
+		left = min(server.Starved()-excused, most*patience-time.Since(t.start), patience)
+		excused += left
+		if left < patience/20 {
+			break
+		}
+	}
+	t.cancel(errLate)
+}
+
+// afterwards sees whether the server is still there and serves, when all who
+// were here have left.
+func (t *T) afterwards(c Check) {
+	t.hangUp()
+	if c.Service == "echo" {
+		t.Dial().Echo([]byte("and after all that?\n"))
+	}
+	if _, over := t.Server.Ending(); over {
+		t.Fail("the server to be there when all is over", "it is not")
+	}
+}
+
+// attempt tells a story, and returns how it ended, nil if all went well.
+func (t *T) attempt(story func()) (end *verdict) {
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case verdict:
+			end = &v
+		default:
+			panic(v)
+		}
+	}()
+	story()
+	return nil
+}
+
+// explain adds to an end what the story does not tell: that the server is not
+// there any more, or spins, or that it was we who ended it.
+func (t *T) explain(end *verdict) {
+	switch context.Cause(t.ctx) {
+	case context.Canceled:
+		end.status, end.actual = report.Error, "interrupted"
+		return
+	case errLate:
+		took := time.Since(t.start).Round(time.Second)
+		end.actual += fmt.Sprintf("; the check was ended after %v", took)
+	}
+	if end.status == report.Fail {
+		end.actual += t.condition()
+	}
+}
+
+// condition is what is conspicuous about the server's processes now.
+func (t *T) condition() string {
+	if ending, over := t.Server.Ending(); over {
+		return fmt.Sprintf(" (the server has ended: %v)", ending)
+	}
+	const stretch, busy = 100 * time.Millisecond, 70 // percent of one core
+	before, err := t.Server.Tree()
+	start := time.Now()
+	if err != nil {
+		return ""
+	}
+	time.Sleep(stretch)                          // the user may have interrupted: t.pause would not pause
+	if ending, over := t.Server.Ending(); over { // its end comes a little after its FIN or RST
+		return fmt.Sprintf(" (the server has ended: %v)", ending)
+	}
+	after, err := t.Server.Tree()
+	if err != nil {
+		return ""
+	}
+	text := ""
+	if share := 100 * float64(after.CPU-before.CPU) / float64(time.Since(start)); share > busy {
+		text += fmt.Sprintf(" (it spins: %.0f %% of a core)", share)
+	}
+	if after.Zombies > 0 {
+		text += fmt.Sprintf(" (%d of its processes are zombies)", after.Zombies)
+	}
+	return text
+}
+
+// hangUp closes what the check left open.
+func (t *T) hangUp() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range t.clients {
+		c.stop()
+		c.conn.Close()
+	}
+	t.clients = nil
+}

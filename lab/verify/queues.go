@@ -1,0 +1,149 @@
+package verify
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"socketlab/lab/subject"
+)
+
+// Pour sends bytes and waits until the kernel takes no more of them: all of
+// them, or until nothing has moved for a while, and the server sleeps though
+// there is something to read. It returns how many went.
+func (c *Client) Pour(p []byte) int {
+	const still, long = 150 * time.Millisecond, time.Second
+	for piece := range slices.Chunk(p, 64<<10) {
+		c.enqueue(piece)
+	}
+	last, since := -1, time.Now()
+	for {
+		c.mu.Lock()
+		sent, left, failed := c.sent, len(c.queue), c.failed
+		c.mu.Unlock()
+		if failed != nil {
+			c.fail(c.name+" to be able to send", failed.Error())
+		}
+		if sent != last {
+			last, since = sent, time.Now()
+		}
+		waited := time.Since(since)
+		if left == 0 || waited > long || waited > still && c.t.asleep() && c.atServer().Unread > 0 {
+			c.t.Tell("%s sent %s of %s without reading", c.name, thousands(sent), count(len(p)))
+			return sent
+		}
+		c.t.pause(5 * time.Millisecond)
+	}
+}
+
+// Overfill sends without reading until the server itself keeps answers that its
+// kernel does not take any more, or has no wish to read, or most bytes have
+// gone. It returns what it sent.
+func (c *Client) Overfill(most int) []byte {
+	p := random(most)
+	const first, step = mib, 64 << 10
+	sent := 0
+	for sent < most && !c.keeps(sent) {
+		next := step
+		if sent == 0 {
+			next = first
+		}
+		c.enqueue(p[sent : sent+next])
+		sent += next
+		if !c.Heard() {
+			break
+		}
+	}
+	c.t.Tell("%s sent %s without reading", c.name, count(sent))
+	return p[:sent]
+}
+
+// keeps reports whether some of what the server has read is neither in its
+// kernel nor in ours, also when it has slept over it for a while.
+func (c *Client) keeps(sent int) bool {
+	var nap nap
+	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); c.t.pause(time.Millisecond) {
+		if sent-c.atServer().Unsent-c.ours(unix.SIOCINQ) <= 0 {
+			return false
+		}
+		if nap.goesOn(c.t.asleep()) {
+			break
+		}
+	}
+	return true
+}
+
+// Heard waits until the server has read all that was sent. It may not want to:
+// then it sleeps though there is something to read, or never sleeps at all.
+func (c *Client) Heard() bool {
+	var nap nap
+	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); c.t.pause(time.Millisecond) {
+		unread := c.atServer().Unread
+		if !c.queued() && c.ours(unix.SIOCOUTQ)+unread == 0 {
+			return true
+		}
+		if nap.goesOn(unread > 0 && c.t.asleep()) {
+			break
+		}
+	}
+	return false
+}
+
+// A nap is how often in a row the server was found asleep. A moment's sleep
+// says nothing, and on a busy machine a moment may be long.
+type nap int
+
+func (n *nap) goesOn(asleep bool) bool {
+	const looks = 15
+	if !asleep {
+		*n = 0
+		return false
+	}
+	*n++
+	return *n >= looks
+}
+
+// queued reports whether something is still to be sent, FIN perhaps.
+func (c *Client) queued() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.queue) > 0
+}
+
+// atServer is the server's end of the connection; zero if it has closed.
+func (c *Client) atServer() subject.Socket {
+	us := uint16(c.conn.LocalAddr().(*net.TCPAddr).Port)
+	for _, s := range c.t.sockets() {
+		if s.Remote.Port() == us && s.State != subject.TimeWait {
+			return s
+		}
+	}
+	return subject.Socket{}
+}
+
+// ours is how much our own kernel has: not yet sent and acknowledged, SIOCOUTQ,
+// or not yet read, SIOCINQ: tcp(7). FIN counts as one.
+func (c *Client) ours(request uint) (n int) {
+	raw, err := c.conn.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), request) })
+	}
+	if err != nil {
+		c.t.Cannot("ask the kernel what it has", err)
+	}
+	return n
+}
+
+// letIn reports whether the connection is there at the server's end too. It may
+// not be, though at ours it is: the last segment of the opening is dropped like
+// SYN while the queue is full.
+func (c *Client) letIn() bool {
+	addr := c.conn.LocalAddr().(*net.TCPAddr).AddrPort()
+	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+	return slices.ContainsFunc(c.t.sockets(), func(s subject.Socket) bool {
+		return s.Remote == addr && s.State != subject.SynReceived
+	})
+}
