@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"unicode/utf8"
 
@@ -113,6 +114,44 @@ func TestWatchCommand(t *testing.T) {
 	said, child, answered := slices.Index(order, "said"), slices.Index(order, "child"), slices.Index(order, "answered")
 	if said < 0 || child < 0 || answered < max(said, child) {
 		t.Errorf("it was saved in the order %q", order)
+	}
+}
+
+// Who may not capture sees what the kernel's tables and strace tell, and reads
+// at once what is missing and why. No packet is made up.
+func TestWatchUnprivileged(t *testing.T) {
+	needs(t, "strace")
+	needs(t, "socat")
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args = []string{"lab", "trace", "--watch", "--", "socat", "TCP-LISTEN:{port},fork,reuseaddr", "EXEC:cat"}
+	cmd.Dir, cmd.Env = "/", append(os.Environ(), "TMPDIR=/tmp")
+	switch {
+	case os.Getuid() == 0:
+		const nobody = 65534
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	case trace.Best(t.Context()).Rung == diagram.Captured:
+		lacks(t, "whoever runs this test may capture; take the right away, or run it as root")
+	}
+	watch := enters(t, cmd)
+	watch.notesThat(" listens on ")
+	addr := watch.notesThat(". Ctrl-C ends it.\n")
+	watch.notesThat("missing: the segments cannot be seen; to capture")
+	client := dial(t, addr)
+	echoes(t, client, "hello\n")
+	for _, row := range []string{"ESTABLISHED", "begins, started by socat", `"hello\n"`} {
+		watch.shows(row)
+	}
+	client.CloseWrite()
+	hears(t, client, "")
+	watch.shows("TIME_WAIT")
+	servers := descendants(t, watch.pid())
+	watch.gets(unix.SIGINT)
+	watch.shows("inferred from the kernel's tables, 0 segments")
+	watch.shows("states are those in the kernel's table")
+	watch.leaves(0)
+	gone(t, servers)
+	if drawn := watch.screen.all(); strings.Contains(drawn, "─>") || strings.Contains(drawn, "╌>") {
+		t.Errorf("nobody has seen a segment, and one is drawn:\n%s", drawn)
 	}
 }
 

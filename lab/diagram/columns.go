@@ -3,6 +3,7 @@ package diagram
 import (
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // findClients decides whose a connection is: the client's who made a call on
@@ -95,7 +96,7 @@ func (p *planner) late() map[string]bool {
 		switch {
 		case e.Segment != nil:
 			begun = true
-		case e.Life != nil && e.Life.Event == "begins":
+		case e.Life != nil && strings.HasPrefix(e.Life.Event, "begin"):
 			late[e.Life.Actor] = true
 		case e.Call != nil && !seen[e.Call.Actor]:
 			seen[e.Call.Actor] = true

@@ -164,7 +164,7 @@ func (p *planner) joins(l label, conn int) bool {
 func (p *planner) live(at int, m moment) {
 	l := m.event.Life
 	switch l.Event {
-	case "begins":
+	case "begins", "begin":
 		p.life[at] = idle
 	case "ends":
 		p.open[at], p.life[at] = nil, absent

@@ -15,7 +15,7 @@ func (t Trace) Mermaid(w io.Writer) error {
 	if err := t.check(); err != nil {
 		return err
 	}
-	t = t.shown(false)
+	t = t.shown(false).folded()
 	m := mermaid{planner: planner{Trace: t, plan: plan{width: pictureWidth}}, out: bufio.NewWriter(w)}
 	m.findClients()
 	m.findColumns(len(m.Actors) + 2)

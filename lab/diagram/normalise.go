@@ -19,6 +19,7 @@ import (
 // are told apart by rest, are never mixed.
 func (t Trace) Normalise() Trace {
 	t.Events = t.prompt()
+	t.inTurn()
 	moments := t.moments()
 	order := canonical(t, moments)
 	n := t

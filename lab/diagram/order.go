@@ -67,7 +67,9 @@ type causes struct {
 
 func newCauses(t Trace) causes {
 	c := causes{map[string]ActorKind{}, map[string]int{}}
-	for i, a := range t.Actors {
+	byName := slices.Clone(t.Actors)
+	slices.SortStableFunc(byName, func(a, b Actor) int { return cmp.Compare(a.Name, b.Name) })
+	for i, a := range byName {
 		c.kinds[a.ID], c.place[a.ID] = a.Kind, i
 	}
 	return c
@@ -77,22 +79,26 @@ func newCauses(t Trace) causes {
 func (e Event) again() bool { return e.Segment != nil && e.Segment.Retransmit }
 
 // turn says whose turn it is among moments that may come in any order: the
-// network's, the running one's, then that of who is ready since the earliest. A
-// timer runs out when nothing else is left to do.
+// network's, the running one's, then that of who is ready since the earliest.
+// Threads that begin by themselves do it when the others wait, in the order of
+// their names: when they are told to, nobody sees. A timer runs out when nothing
+// else is left to do.
 func (c causes) turn(m moment, running string, since int) []int {
 	switch e := m.event; {
 	case e.again():
-		return []int{4, e.conn()}
+		return []int{5, e.conn()}
 	case e.Segment != nil, e.State != nil, e.Queue != nil:
 		return []int{0, since, e.conn()}
 	case running != "" && slices.Contains(e.actors(), running):
 		return []int{1}
+	case m.alone:
+		return []int{3, c.place[e.Call.Actor]}
 	case e.Call != nil:
 		return []int{2, since, e.conn(), c.place[e.Call.Actor]}
 	case e.Life != nil:
 		return []int{2, since, 0, c.place[e.Life.Actor]}
 	}
-	return []int{3}
+	return []int{4}
 }
 
 // before says whether a, which was seen first, may be a cause of b.
@@ -141,7 +147,7 @@ func (c causes) hands(a, b moment) bool {
 	case b.returns:
 		return !a.returns && x.Conn == 0 && sending(*x) && y.Conn == 0 && receives(*y)
 	}
-	return a.returns && b.fresh
+	return a.returns && b.fresh && !b.alone
 }
 
 // sends says whether a segment may be what a call was made for: one with more

@@ -137,8 +137,7 @@ func (n names) known(old string) string { return cmp.Or(n[old], old) }
 func (c *Call) rename(fds names, pid func(string) string) {
 	fd := func(s string) string { return fds.name(s, 0) }
 	switch {
-	case strings.HasPrefix(c.Name, "fork"), strings.HasPrefix(c.Name, "vfork"), strings.HasPrefix(c.Name, "clone"),
-		strings.HasPrefix(c.Name, "wait"), c.Name == "spawn", c.Name == "kill":
+	case starts(*c), strings.HasPrefix(c.Name, "wait"), c.Name == "kill":
 		c.Args, c.Result = pid(c.Args), pid(c.Result)
 		return
 	case strings.HasSuffix(c.Name, "select"): // its first argument is one more than the largest

@@ -17,7 +17,7 @@ func (t Trace) SVG(w io.Writer, s Style) error {
 	if err := t.check(); err != nil {
 		return err
 	}
-	t = t.shown(false)
+	t = t.shown(false).folded()
 	margin := 0
 	if s.Times {
 		margin = marginWidth

@@ -17,7 +17,7 @@ func (t Trace) Text(w io.Writer, s Style) error {
 	if err := t.check(); err != nil {
 		return err
 	}
-	t = t.shown(s.ASCII)
+	t = t.shown(s.ASCII).folded()
 	width, margin := 80, 0
 	if s.Width > 0 {
 		width = max(s.Width, 40)

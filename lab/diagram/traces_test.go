@@ -3,156 +3,24 @@ package diagram
 import (
 	"fmt"
 	"strings"
-	"time"
 )
 
 // The traces of the tests are written by hand: nothing of them was measured,
 // and nobody but the tests sees them.
 
-// A script writes a trace, one event after the other.
-type script struct {
-	Trace
-	now  time.Duration
-	next map[int][2]uint32 // by connection: the client's and the server's next seq
-	last map[string]string // by connection and end: its state
-}
-
-func scene(name, subject string, actors ...Actor) *script {
-	return &script{
-		Trace: Trace{
-			Schema: Schema, Scene: name, Subject: subject, Rung: Namespace, Source: "probes",
-			Actors: actors,
-		},
-		next: map[int][2]uint32{},
-		last: map[string]string{},
-	}
-}
-
-func clients(n int) (all []Actor) {
-	for i := range n {
-		id := fmt.Sprintf("client %d", i+1)
-		all = append(all, Actor{id, id, ClientProgram})
-	}
-	return append(all,
-		Actor{"kernel/client", "client's kernel", ClientKernel},
-		Actor{"kernel/server", "server's kernel", ServerKernel})
-}
-
-func (s *script) event(e Event) {
-	s.now += 17 * time.Microsecond
-	e.At = s.now
-	s.Events = append(s.Events, e)
-	s.Took = s.now
-}
-
-// begins is a call that lasts until returns; one that returns at once is does.
-func (s *script) begins(actor string, conn int, name, args string) *Call {
-	c := &Call{Actor: actor, Conn: conn, Name: name, Args: args}
-	s.event(Event{Call: c})
-	c.Took = s.now // until it returns, when it began
-	return c
-}
-
-func (s *script) returns(c *Call, result string) {
-	s.now += 11 * time.Microsecond
-	c.Took, c.Result = s.now-c.Took, result
-}
-
-func (s *script) does(actor string, conn int, name, args, result string) {
-	s.returns(s.begins(actor, conn, name, args), result)
-}
-
-func (s *script) sleeps(actor string, conn int, name, args string) *Call {
-	c := s.begins(actor, conn, name, args)
-	c.Slept = true
-	return c
-}
-
-func (s *script) sends(conn int, client bool, flags, data string) {
-	next := s.next[conn]
-	mine, other := &next[0], &next[1]
-	if !client {
-		mine, other = other, mine
-	}
-	seg := &Segment{
-		Conn: conn, FromClient: client, Flags: flags, Seq: *mine, Window: 65536 + len(s.Events),
-		Len: len(data), Data: []byte(data)[:min(len(data), MaxData)],
-		Inferred: s.Rung == Inferred,
-	}
-	if strings.Contains(flags, "ACK") {
-		seg.Ack = *other
-	}
-	*mine += uint32(len(data))
-	if strings.Contains(flags, "SYN") || strings.Contains(flags, "FIN") {
-		*mine++
-	}
-	s.next[conn] = next
-	s.event(Event{Segment: seg})
-}
-
-func (s *script) state(conn int, client bool, to string) {
-	end := fmt.Sprint(conn, client)
-	s.event(Event{State: &State{conn, client, s.last[end], to, len(s.Events)%2 == 0}})
-	s.last[end] = to
-}
-
-func (s *script) unread(conn, n int) { s.event(Event{Queue: &Queue{conn, n, 0}}) }
-
-// rest ends a step of the scene.
-func (s *script) rest() { s.Steps = append(s.Steps, s.now) }
-
-func (s *script) note(actor, text string) { s.event(Event{Note: &Note{actor, text}}) }
-
-func (s *script) life(actor, event, by, how string) {
-	s.event(Event{Life: &Life{actor, event, by, how}})
-}
-
-// connects opens a connection, up to the client's ACK; queue, if any, is how
-// many wait to be accepted then.
-func (s *script) connects(conn int, queue ...int) {
-	client := fmt.Sprintf("client %d", conn)
-	s.does(client, 0, "socket", "", "3")
-	c := s.sleeps(client, conn, "connect", "3, 127.0.0.1:7000")
-	s.sends(conn, true, "SYN", "")
-	s.state(conn, true, "SYN_SENT")
-	s.state(conn, false, "SYN_RECEIVED")
-	s.sends(conn, false, "SYN+ACK", "")
-	s.state(conn, true, "ESTABLISHED")
-	s.sends(conn, true, "ACK", "")
-	s.state(conn, false, "ESTABLISHED")
-	for _, n := range queue {
-		s.event(Event{Queue: &Queue{0, n, 2}})
-	}
-	s.returns(c, "0")
-}
-
-func (s *script) says(conn int, text string) {
-	c := s.begins(fmt.Sprintf("client %d", conn), conn, "write", fmt.Sprintf("3, %d bytes", len(text)))
-	s.sends(conn, true, "PSH+ACK", text)
-	s.returns(c, count(len(text), "byte", "bytes"))
-}
-
-const server = "4711/4711"
-
 func opening() *script {
-	s := scene("open", "blocking", append(clients(1), Actor{server, "server", ServerThread})...)
+	s := serving("open", "blocking", 1)
 	s.does(server, 0, "socket", "", "3")
 	s.does(server, 0, "bind", "3, 127.0.0.1:7000", "0")
 	s.does(server, 0, "listen", "3, 1", "0")
-	accept := s.sleeps(server, 1, "accept", "3")
-	s.rest()
-	s.connects(1)
-	s.returns(accept, "4")
+	s.accepts(1)
 	s.note("", "both ends may speak now")
 	return s
 }
 
 func echoing() *script {
-	s := scene("echo", "blocking", append(clients(1), Actor{server, "server", ServerThread})...)
-	accept := s.sleeps(server, 1, "accept", "3")
-	s.rest()
-	s.connects(1)
-	s.returns(accept, "4")
+	s := serving("echo", "blocking", 1)
+	s.accepts(1)
 	read := s.sleeps(server, 1, "read", "4")
 	s.rest()
 	s.says(1, "hello\n")
@@ -170,11 +38,8 @@ func echoing() *script {
 }
 
 func twoClients() *script {
-	s := scene("two-clients", "blocking", append(clients(2), Actor{server, "server", ServerThread})...)
-	accept := s.sleeps(server, 1, "accept", "3")
-	s.rest()
-	s.connects(1)
-	s.returns(accept, "4")
+	s := serving("two-clients", "blocking", 2)
+	s.accepts(1)
 	read := s.sleeps(server, 1, "read", "4")
 	s.note("client 1", "thinks")
 	s.connects(2, 1)
@@ -183,17 +48,11 @@ func twoClients() *script {
 	answer := s.sleeps("client 2", 2, "read", "3")
 	s.rest()
 	shut := s.begins("client 1", 1, "close", "3")
-	s.sends(1, true, "FIN+ACK", "")
-	s.state(1, true, "FIN_WAIT_1")
-	s.state(1, false, "CLOSE_WAIT")
+	s.leaves(1)
 	s.returns(shut, "0")
 	s.returns(read, "0 bytes")
 	done := s.begins(server, 1, "close", "4")
-	s.sends(1, false, "FIN+ACK", "")
-	s.state(1, false, "LAST_ACK")
-	s.state(1, true, "TIME_WAIT")
-	s.sends(1, true, "ACK", "")
-	s.state(1, false, "CLOSED")
+	s.parts(1)
 	s.returns(done, "0")
 	s.does(server, 2, "accept", "3", "4")
 	s.event(Event{Queue: &Queue{0, 0, 2}})
@@ -208,31 +67,25 @@ func twoClients() *script {
 }
 
 func closing() *script {
-	s := scene("close-late", "blocking", append(clients(1), Actor{server, "server", ServerThread})...)
+	s := serving("close-late", "blocking", 1)
 	s.next[1] = [2]uint32{1, 1}
 	read := s.sleeps(server, 1, "read", "4")
 	s.does("client 1", 1, "shutdown", "3, SHUT_WR", "0")
-	s.sends(1, true, "FIN+ACK", "")
-	s.state(1, true, "FIN_WAIT_1")
-	s.state(1, false, "CLOSE_WAIT")
+	s.leaves(1)
 	end := s.sleeps("client 1", 1, "read", "3")
 	s.sends(1, false, "ACK", "")
 	s.state(1, true, "FIN_WAIT_2")
 	s.returns(read, "0 bytes")
 	s.note(server, "takes its time")
 	c := s.begins(server, 1, "close", "4")
-	s.sends(1, false, "FIN+ACK", "")
-	s.state(1, false, "LAST_ACK")
-	s.state(1, true, "TIME_WAIT")
-	s.sends(1, true, "ACK", "")
-	s.state(1, false, "CLOSED")
+	s.parts(1)
 	s.returns(c, "0")
 	s.returns(end, "0 bytes")
 	return s
 }
 
 func resetting() *script {
-	s := scene("unread", "./myserver {port}", append(clients(1), Actor{server, "server", ServerThread})...)
+	s := serving("unread", "./myserver {port}", 1)
 	s.Rung, s.Source = Captured, "strace"
 	s.next[1] = [2]uint32{1, 1}
 	s.says(1, "hello\n")
@@ -248,10 +101,9 @@ func resetting() *script {
 }
 
 func family() *script {
-	s := scene("process-life", "process", append(clients(2),
-		Actor{server, "server", ServerThread},
+	s := serving("process-life", "process", 2,
 		Actor{"4720/4720", "child 4720", ServerThread},
-		Actor{"4721/4721", "child 4721", ServerThread})...)
+		Actor{"4721/4721", "child 4721", ServerThread})
 	children := []string{"4720/4720", "4721/4721"}
 	var reads []*Call
 	accept := s.sleeps(server, 1, "accept", "3")
@@ -317,7 +169,7 @@ func crowd() *script {
 }
 
 func long() *script {
-	s := scene("echo", "select", append(clients(1), Actor{server, "server", ServerThread})...)
+	s := serving("echo", "select", 1)
 	s.next[1] = [2]uint32{1, 1}
 	s.sleeps(server, 0, "select", "70, {"+strings.Repeat("3 5 7 ", 20)+"}, {}, forever")
 	s.says(1, strings.Repeat("The quick brown fox jumps over the lazy dog. ", 2000))
@@ -343,6 +195,34 @@ func hostile() *script {
 	return s
 }
 
+// pool is a server with workers started beforehand, of whom these are woken, in
+// this order.
+func pool(woken ...int) *script {
+	s := serving("two-clients", "prefork", 2)
+	id := func(worker int) string { return fmt.Sprintf("%d/%d", 4730+worker, 4730+worker) }
+	accepts := make([]*Call, 5)
+	for worker := range accepts {
+		s.Actors = append(s.Actors, Actor{id(worker), fmt.Sprint("child ", 4730+worker), ServerThread})
+		fork := s.begins(server, 0, "fork", "")
+		s.life(id(worker), "begins", server, "")
+		s.returns(fork, fmt.Sprint(4730+worker))
+	}
+	s.sleeps(server, 0, "waitpid", "-1")
+	for _, worker := range append(woken, 0, 1, 2, 3, 4) { // whoever comes first is woken first
+		if accepts[worker] == nil {
+			accepts[worker] = s.sleeps(id(worker), 0, "accept", "3")
+		}
+	}
+	for i, worker := range woken {
+		s.rest()
+		s.connects(i + 1)
+		accepts[worker].Conn = i + 1
+		s.returns(accepts[worker], "4")
+		s.sleeps(id(worker), i+1, "read", "4")
+	}
+	return s
+}
+
 // many has more columns than any terminal.
 func many() *script {
 	actors := append(clients(40), Actor{server, "server", ServerThread})
@@ -363,5 +243,5 @@ func nothing() *script { return scene("none", "poll") }
 var traces = map[string]func() *script{
 	"open": opening, "echo": echoing, "two-clients": twoClients, "close-late": closing,
 	"unread": resetting, "process-life": family, "inferred": inferring, "crowd": crowd,
-	"long": long, "hostile": hostile, "many": many, "nothing": nothing,
+	"pool": func() *script { return pool(3, 1) }, "long": long, "hostile": hostile, "many": many, "nothing": nothing,
 }

@@ -95,8 +95,8 @@ func (l Life) text(name func(id string) string) string {
 	text := l.Event
 	if l.By != "" {
 		text += " by " + name(l.By)
-		if l.Event == "begins" {
-			text = "begins, started by " + name(l.By)
+		if strings.HasPrefix(l.Event, "begin") { // or, of several, "begin"
+			text = l.Event + ", started by " + name(l.By)
 		}
 	}
 	if l.How != "" {

@@ -21,14 +21,6 @@ var (
 // so these are played on some models, in turn.
 var telling = []string{"open", "echo", "two-clients", "talk", "process-life", "wake"}
 
-// undetermined are the diagrams, by model or scene and model, that differ from
-// run to run, for a reason that no other order of events removes.
-var undetermined = map[string]string{
-	"prefork":            "which of the sleeping workers gets a client is the kernel's choice",
-	"talk/roles":         "two threads start at the same time",
-	"close-server/roles": "two threads start at the same time",
-}
-
 // Scenes are what they say they are, and are drawn as they were drawn before.
 // What is left to chance Normalise decides; nothing is tried twice. Read the
 // difference before you keep it: go test ./lab/trace -run TestScenes -update
@@ -54,9 +46,6 @@ func TestScenes(t *testing.T) {
 				got, err := r.Normal("text")
 				if err != nil {
 					t.Fatal(err)
-				}
-				if undetermined[model.Name]+undetermined[scene.Name+"/"+model.Name] != "" {
-					return
 				}
 				golden(t, filepath.Join("testdata", "golden", scene.Name+"."+model.Name+".txt"), got)
 			})

@@ -53,7 +53,10 @@ func (s *stage) look() (look, error) {
 	if err := s.lookAtSockets(&l); err != nil {
 		return l, err
 	}
-	for _, ends := range l.ends {
+	for i, ends := range l.ends {
+		if s.clients[i].closed() && (ends[0].state == subject.Established || ends[0].state == subject.CloseWait) {
+			l.calm = false // its FIN is still to come
+		}
 		for _, e := range ends {
 			opening := e.state == subject.SynSent || e.state == subject.SynReceived || e.state == subject.NewSynReceived
 			if e.unsent > 0 && !opening {

@@ -4,27 +4,36 @@ import (
 	"context"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"socketlab/lab/subject"
 )
 
-// Without sock_diag, /proc/net/tcp and the clients' own descriptors say the
-// same.
-func TestTableAgreesWithSockDiag(t *testing.T) {
+// staged is a stage with a model on it, and no scene.
+func staged(t *testing.T, model string) *stage {
+	t.Helper()
 	scene, _ := Find("echo")
-	server, err := subject.Start(t.Context(), serverOf("blocking", scene))
+	server, err := subject.Start(t.Context(), serverOf(model, scene))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer server.Stop()
+	t.Cleanup(func() { server.Stop() })
 	diagnosis, err := subject.OpenDiagnosis()
 	if err != nil {
 		lacking(t, err.Error())
 	}
-	defer diagnosis.Close()
+	t.Cleanup(func() { diagnosis.Close() })
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
+	t.Cleanup(cancel)
 	s := &stage{ctx: ctx, server: server, diagnosis: diagnosis}
-	defer s.hangUp()
+	t.Cleanup(s.hangUp)
+	return s
+}
+
+// Without sock_diag, /proc/net/tcp and the clients' own descriptors say the
+// same.
+func TestTableAgreesWithSockDiag(t *testing.T) {
+	s := staged(t, "blocking")
 	for range 3 {
 		c := s.client()
 		c.connect()
@@ -55,4 +64,25 @@ func TestTableAgreesWithSockDiag(t *testing.T) {
 	if got := asked.ends[0][theClient]; got.state != subject.Established || got.unread != 6 {
 		t.Errorf("the client's end of client 1: %+v; want ESTABLISHED with 6 bytes unread", got)
 	}
+}
+
+// A step does not end between a close and its FIN, which comes late if somebody
+// else has the connection open too.
+func TestLateFIN(t *testing.T) {
+	s := staged(t, "poll")
+	c := s.arrive()
+	other, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.close()
+	within(t, "close has returned", c.idle)
+	if l, err := s.look(); err != nil || l.calm {
+		t.Errorf("close has returned, and a FIN is to come; all is calm: %v (%v)", l.calm, err)
+	}
+	unix.Close(other)
+	within(t, "the FIN, and rest", func() bool {
+		l, err := s.look()
+		return err == nil && l.calm
+	})
 }

@@ -31,22 +31,22 @@ func (r *recorder) since(t time.Time) time.Duration {
 
 // recording puts the recording together. What happened at the same time stays
 // in the order in which it is added here, causes before effects.
-func (r *recorder) recording(s *stage, scene Scene, rung diagram.Rung, source Source, calls string) (Recording, error) {
+func (r *recorder) recording(s *stage, scene Scene, eyes *eyes) (Recording, error) {
 	t := diagram.Trace{
 		Schema: diagram.Schema, Scene: scene.Name, Subject: s.server.Spec.Name,
-		Rung: rung, Source: calls, Took: r.end.Sub(r.begin),
+		Rung: eyes.rung, Source: eyes.calls, Took: r.end.Sub(r.begin),
 	}
 	segments, packets, err := r.segments(s)
 	if err != nil {
 		return Recording{}, err
 	}
 	states := r.pass(segments)
-	server, err := r.server(s, source, states)
+	server, err := r.server(s, eyes.source, states)
 	if err != nil {
 		return Recording{}, err
 	}
 	did := r.happened(server.Events)
-	if calls == "strace" {
+	if eyes.calls == "strace" {
 		returnsAfter(states, did)
 	}
 	for _, c := range s.clients {

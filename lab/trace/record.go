@@ -94,35 +94,12 @@ func record(ctx context.Context, o Options, rung diagram.Rung) (Recording, error
 		o.Timeout = 10 * time.Second
 	}
 	spec := o.Server
-	if spec.Port == 0 { // the capture's filter must know it before the server is
-		port, err := subject.FreePort()
-		if err != nil {
-			return Recording{}, err
-		}
-		port.Release()
-		spec.Port = port.Number
+	eyes, err := openEyes(&spec, rung, o.Calls)
+	if err != nil {
+		return Recording{}, err
 	}
-	var source Source
-	if o.Calls != "" {
-		open, known := sources[o.Calls]
-		if !known {
-			return Recording{}, fmt.Errorf("calls cannot be seen by %q", o.Calls)
-		}
-		source = open()
-		defer source.Close()
-		if err := source.Prepare(&spec); err != nil {
-			return Recording{}, err
-		}
-	}
-	s, r := &stage{}, &recorder{}
-	if rung != diagram.Inferred {
-		var err error
-		if s.capture, err = openCapture(spec.Port); err != nil {
-			return Recording{}, err
-		}
-		defer s.capture.file.Close()
-	}
-	var err error
+	defer eyes.close()
+	s, r := &stage{capture: eyes.capture}, &recorder{}
 	if s.diagnosis, err = subject.OpenDiagnosis(); err == nil {
 		defer s.diagnosis.Close()
 	} else {
@@ -134,10 +111,8 @@ func record(ctx context.Context, o Options, rung diagram.Rung) (Recording, error
 		return Recording{}, err
 	}
 	defer s.server.Stop()
-	if source != nil {
-		if err := source.Attach(s.server); err != nil {
-			return Recording{}, err
-		}
+	if err := eyes.attach(s.server); err != nil {
+		return Recording{}, err
 	}
 	defer s.hangUp()
 	if err := s.play(ctx, scene, o.Timeout); errors.Is(err, errStuck) {
@@ -152,5 +127,5 @@ func record(ctx context.Context, o Options, rung diagram.Rung) (Recording, error
 	if moved := clockOffset() - offset; moved.Abs() > time.Millisecond {
 		r.misses("the clock was set meanwhile, by %v, so the order of events may be wrong; record again", moved)
 	}
-	return r.recording(s, scene, rung, source, o.Calls)
+	return r.recording(s, scene, eyes)
 }

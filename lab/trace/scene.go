@@ -34,9 +34,7 @@ var Scenes = []Scene{
 		Name: "open", Service: "echo",
 		Shows: "the three-way handshake, and where socket, bind, listen, connect and accept happen",
 		play: func(s *stage) {
-			c := s.client()
-			c.connect()
-			s.done(c)
+			s.arrive()
 		},
 	},
 	{
@@ -59,9 +57,7 @@ var Scenes = []Scene{
 		Name: "close-server", Service: "talk",
 		Shows: `the server closes first, at the line "exit", and TIME_WAIT is on its side`,
 		play: func(s *stage) {
-			c := s.client()
-			c.connect()
-			s.done(c)
+			c := s.arrive()
 			c.send("exit\n")
 			c.end()
 			s.done(c)
@@ -73,9 +69,7 @@ var Scenes = []Scene{
 		Name: "close-late", Service: "echo",
 		Shows: "closing in four segments: the kernel acknowledges the FIN, the program closes later",
 		play: func(s *stage) {
-			c := s.client()
-			c.connect()
-			s.done(c)
+			c := s.arrive()
 			s.hold()
 			c.close()
 			s.done(c)
@@ -90,9 +84,7 @@ var Scenes = []Scene{
 		Name: "close-prompt", Service: "echo",
 		Shows: "closing in three segments: who closes at once answers FIN with FIN+ACK",
 		play: func(s *stage) {
-			c := s.client()
-			c.connect()
-			s.done(c)
+			c := s.arrive()
 			c.close()
 			s.closed(c)
 		},
@@ -101,9 +93,7 @@ var Scenes = []Scene{
 		Name: "half-close", Service: "echo",
 		Shows: "the client finishes sending, and still receives what it is owed",
 		play: func(s *stage) {
-			c := s.client()
-			c.connect()
-			s.done(c)
+			c := s.arrive()
 			s.hold()
 			c.send("hello\n")
 			c.halfClose()
@@ -208,11 +198,17 @@ var Scenes = []Scene{
 	},
 }
 
-// greet is a client that has had an answer.
-func (s *stage) greet(text string) *client {
+// arrive is a client that is connected.
+func (s *stage) arrive() *client {
 	c := s.client()
 	c.connect()
 	s.done(c)
+	return c
+}
+
+// greet is a client that has had an answer.
+func (s *stage) greet(text string) *client {
+	c := s.arrive()
 	c.send(text)
 	c.recv(len(text))
 	s.done(c)

@@ -1,14 +1,11 @@
 package trace
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -128,7 +125,7 @@ func (w *watch) start(ctx context.Context, o Watching) (err error) {
 	if spec.Kind != "model" { // ours announces itself there
 		spec.Stderr = &lines{tell: w.prints}
 	}
-	if w.eyes, err = openEyes(ctx, &spec); err != nil {
+	if w.eyes, err = openBest(ctx, &spec); err != nil {
 		return err
 	}
 	w.diagnosis, _ = subject.OpenDiagnosis()
@@ -136,11 +133,12 @@ func (w *watch) start(ctx context.Context, o Watching) (err error) {
 		w.eyes.close()
 		return err
 	}
-	if err := w.eyes.source.Attach(w.server); err != nil {
+	if err := w.eyes.attach(w.server); err != nil {
 		w.server.Stop()
 		w.eyes.close()
 		return err
 	}
+	w.looked = time.Now() // nobody could connect before
 	w.follower = follow(w.eyes.source)
 	w.decoder.port = spec.Port
 	w.trace = diagram.Trace{
@@ -190,161 +188,4 @@ func (w *watch) complete() {
 			w.trace.Actors = once(append(w.trace.Actors, a.actors[i]))
 		}
 	}
-}
-
-// tell tells what has happened up to a time.
-func (w *watch) tell(until time.Time) error {
-	a := w.follower.account
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	w.follower.refresh()
-	w.take()
-	w.mu.Lock()
-	w.waiting = append(w.waiting, w.said...)
-	w.said = nil
-	w.mu.Unlock()
-	items := append(slices.Clone(w.waiting), w.follower.news(w.call, w.life)...)
-	inOrder(items, w.decoder.port, w.eyes.calls)
-	w.waiting = nil
-	for _, it := range items {
-		switch {
-		case !it.at.After(until):
-			w.last = max(w.last, it.at.Sub(w.begin))
-			it.tell(w.last)
-		case it.rank != aCall: // those the follower has
-			w.waiting = append(w.waiting, it)
-		}
-	}
-	return w.draw()
-}
-
-// take takes over the packets that have come.
-func (w *watch) take() {
-	if w.eyes.capture == nil {
-		return
-	}
-	c := w.eyes.capture
-	c.mu.Lock()
-	news := slices.Clone(c.packets[w.captured:])
-	c.mu.Unlock()
-	w.captured += len(news)
-	for _, p := range news {
-		w.waiting = append(w.waiting, item{at: p.At, rank: aSegment, packet: &p, tell: func(at time.Duration) { w.segment(p, at) }})
-	}
-}
-
-// add tells an event.
-func (w *watch) add(e diagram.Event) {
-	w.beats = append(w.beats, diagram.Beat{Event: e})
-	w.trace.Events = append(w.trace.Events, e)
-}
-
-func (w *watch) segment(p Packet, at time.Duration) {
-	s, ok := parse(p.Frame)
-	if !ok {
-		return
-	}
-	seg := w.decoder.decode(s)
-	client := s.from
-	if !seg.FromClient {
-		client = s.to
-	}
-	c := w.conn(seg.Conn, client)
-	w.packets = append(w.packets, p)
-	for _, e := range c.machine.pass(at, seg) {
-		w.add(e)
-	}
-	c.closes()
-}
-
-func (w *watch) call(i int, at time.Duration, returns bool) {
-	c := w.follower.account.calls[i]
-	call := c.Call
-	call.Conn = w.number[c.client]
-	if returns {
-		made := w.trace.Events[w.places[i]]
-		made.Call.Result, made.Call.Took = call.Result, at-made.At
-		call.Took = made.Call.Took
-		w.beats = append(w.beats, diagram.Beat{Event: diagram.Event{At: at, Call: &call}, Returns: true, ID: i})
-		return
-	}
-	if c.end.IsZero() { // and that for a while: it is held back
-		call.Slept = mayWait(c.Name)
-	}
-	call.Result = ""
-	drawn := call
-	if !c.end.IsZero() {
-		drawn.Result = c.Result
-	}
-	w.beats = append(w.beats, diagram.Beat{Event: diagram.Event{At: at, Call: &drawn}, ID: i})
-	w.places[i] = len(w.trace.Events)
-	w.trace.Events = append(w.trace.Events, diagram.Event{At: at, Call: &call})
-}
-
-func (w *watch) life(l diagram.Life, at time.Duration) {
-	w.add(diagram.Event{At: at, Life: &l})
-	if l.Event != "begins" {
-		w.columns.leaves(l)
-	}
-}
-
-// note takes down a word about the server.
-func (w *watch) note(text string) {
-	at := time.Now()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.said = append(w.said, item{at: at, rank: aNote, tell: func(d time.Duration) {
-		w.add(diagram.Event{At: d, Note: &diagram.Note{Text: text}})
-	}})
-}
-
-func (w *watch) prints(line string) { w.note(fmt.Sprintf("the server prints %q", line)) }
-
-// operate passes the keyboard on.
-func (w *watch) operate(keyboard io.Reader) {
-	typed := bufio.NewReader(keyboard)
-	for {
-		line, err := typed.ReadString('\n')
-		if line != "" {
-			w.note(fmt.Sprintf("the operator types %q", strings.TrimSuffix(line, "\n")))
-			io.WriteString(w.server.Operator(), line)
-		}
-		if err != nil {
-			w.server.Operator().Close()
-			return
-		}
-	}
-}
-
-// lines is a writer that is told line by line.
-type lines struct {
-	half []byte
-	tell func(line string)
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.half = append(l.half, p...)
-	for {
-		line, rest, found := bytes.Cut(l.half, []byte("\n"))
-		if !found {
-			return len(p), nil
-		}
-		l.tell(string(line))
-		l.half = rest
-	}
-}
-
-// draw draws the beats, with columns for all whom they are about.
-func (w *watch) draw() error {
-	if len(w.beats) == 0 {
-		return nil
-	}
-	w.columns.server = w.follower.account.actors
-	if actors, changed := w.columns.of(w.beats); changed {
-		w.growing.Columns(actors, w.columns.clients)
-	}
-	w.trace.Actors = once(append(w.trace.Actors, w.columns.all...))
-	err := w.growing.Draw(w.beats)
-	w.beats = nil
-	return err
 }

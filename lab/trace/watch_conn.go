@@ -137,7 +137,7 @@ func (w *watch) state(now time.Time, number int, c *watchedConn, which int, e en
 		byClient = []string{"SYN_SENT", "ESTABLISHED", "FIN_WAIT1", "FIN_WAIT2"}
 	}
 	at := now
-	if slices.Contains(byClient, to) && !w.looked.IsZero() {
+	if slices.Contains(byClient, to) {
 		at = w.looked
 	}
 	w.sees(at, diagram.Event{State: &diagram.State{Conn: number, Client: which == theClient, From: from, To: to, Confirmed: true}})
@@ -207,7 +207,11 @@ func (c *columns) of(beats []diagram.Beat) (actors []diagram.Actor, changed bool
 		}
 	}
 	if len(actors) == 0 { // the next one to come
-		id := clientName(len(c.clients) + 1)
+		number := 1
+		for c.gone[clientName(number)] {
+			number++
+		}
+		id := clientName(number)
 		actors = append(actors, diagram.Actor{ID: id, Name: id, Kind: diagram.ClientProgram})
 	}
 	actors = append(actors, diagram.Actor{ID: "kernel/server", Name: "server's kernel", Kind: diagram.ServerKernel})

@@ -42,7 +42,7 @@ func NewWitness(name string) *Witness {
 
 // Prepare is called before the server is started, and may change how it is.
 func (w *Witness) Prepare(spec *subject.Spec) (err error) {
-	w.eyes, err = openEyes(context.Background(), spec)
+	w.eyes, err = openBest(context.Background(), spec)
 	w.recorder.begin = time.Now()
 	return err
 }
@@ -50,7 +50,7 @@ func (w *Witness) Prepare(spec *subject.Spec) (err error) {
 // Begin is called when the server listens.
 func (w *Witness) Begin(server *subject.Subject) error {
 	w.stage.server, w.stage.capture = server, w.eyes.capture
-	return w.eyes.source.Attach(server)
+	return w.eyes.attach(server)
 }
 
 // A Made call is one of a client's program that has returned.
@@ -145,7 +145,7 @@ func (w *Witness) End() {
 			made.Actor = c.id
 		}
 	}
-	r, err := w.recorder.recording(&w.stage, Scene{Name: w.name}, w.eyes.rung, w.eyes.source, w.eyes.calls)
+	r, err := w.recorder.recording(&w.stage, Scene{Name: w.name}, w.eyes)
 	w.trace, w.err = r.Trace, err
 	w.trace.Missing = slices.Concat([]string{}, w.eyes.missing, w.trace.Missing)
 	w.trace.Actors = once(w.trace.Actors)

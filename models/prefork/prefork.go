@@ -221,6 +221,9 @@ func (w *worker) serve(cfd int) {
 // forget reads what was meant for the client before.
 func (w *worker) forget() {
 	w.lines = session.Lines{}
+	if w.Keyboard < 0 {
+		return // no operator
+	}
 	fds := []unix.PollFd{{Fd: int32(w.Keyboard), Events: unix.POLLIN}}
 	for sys.Poll(fds, 0); fds[0].Revents == unix.POLLIN; sys.Poll(fds, 0) {
 		sys.Read(w.Keyboard, w.buf[:])
