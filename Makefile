@@ -20,7 +20,7 @@ update: build ## rewrite the output quoted in README and docs from real runs
 docs: ## draw the diagrams in docs from real recordings
 	go test ./lab -run TestPictures -count=1 -update
 
-results: build ## measure docs/results.md again, 20 minutes on a quiet machine
+results: build ## measure docs/results.md again, a quarter of an hour on a quiet machine
 	go run ./lab/bench/results
 
 fuzz: ## fuzz the sessions, 20 seconds each

@@ -84,6 +84,30 @@ func lifeServers() []Server {
 			},
 		},
 		{
+			Name: "does-not-replace-its-workers", Service: "echo", Limit: 8,
+			Bug: "starts eight processes that accept, each of which ends with its client, and no others",
+			Caught: []string{
+				"bytes/silence", "close/reset",
+				"many/apart", "many/burst", "many/crowd", "many/churn",
+				"life/children", "life/descriptors",
+				"random/schedules",
+			},
+			Serve: func(lfd int) {
+				p := newParent(lfd)
+				for range 8 {
+					p.spawn(lfd)
+				}
+				for err := error(nil); err == nil; {
+					_, _, err = sys.Wait() // sleeps until one of them ends
+				}
+				select {}
+			},
+			Client: func(lfd int) {
+				cfd, _ := sys.Accept(lfd, 0) // sleeps until it is chosen for a client
+				echo(cfd)
+			},
+		},
+		{
 			Name: "leaves-its-children-behind", Service: "echo",
 			Bug:    "ends at SIGTERM, and does not tell its children",
 			Caught: []string{"life/term"},

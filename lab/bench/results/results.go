@@ -2,7 +2,8 @@
 // model's own figures onto its page in docs/models: make results.
 //
 // What stands between two marks, <!-- NAME: make results --> and <!-- end -->,
-// is replaced; the sentences around it are people's.
+// is replaced; the sentences around it are people's. With names of experiments,
+// those alone are measured again; the others are kept in the user's cache.
 package main
 
 import (
@@ -20,7 +21,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"socketlab/lab/bench"
-	"socketlab/models/all"
+	models "socketlab/models/all"
 )
 
 // An experiment is a run of lab bench.
@@ -30,12 +31,17 @@ type experiment struct {
 	svg  string // the chart that goes to docs/charts; "": none
 }
 
+// family is all models, as far as they serve any number of clients. The first of
+// them is measured twice and shows the noise: one that has little of its own.
+const family = "select,poll,epoll,iouring,goroutine,roles,thread,process"
+
 var experiments = []experiment{
-	{"echo", "--model=all --twin --clients=1,10,100,1000", ""},
-	{"eight", "--model=process,prefork,thread,goroutine --twin --clients=8", ""},
-	{"large", "--model=blocking,select,poll,goroutine --twin --clients=1,10,100,1000 --size=4096", ""},
-	{"churn", "--model=all --twin --mode=churn --clients=8", ""},
-	{"idle", "--model=all --mode=idle --clients=1000 --rounds=3", ""},
+	{"one", "--model=select,blocking --twin --clients=1 --size=64,4096", ""},
+	{"echo", "--model=" + family + " --twin --clients=10,100,1000", ""},
+	{"eight", "--model=goroutine,thread,process,prefork --twin --clients=8", ""},
+	{"large", "--model=select,poll,goroutine --twin --clients=10,100,1000 --size=4096", ""},
+	{"churn", "--model=" + family + ",prefork,blocking --twin --mode=churn --clients=8", ""},
+	{"idle", "--model=" + family + " --mode=idle --clients=1000 --rounds=3", ""},
 	{"silent", "--model=select,poll,epoll,goroutine --active=10 --idle=0,300,600,900", "cpu"},
 }
 
@@ -54,68 +60,100 @@ func main() {
 	}
 }
 
-// run does all that there is, or the experiments named.
+// run measures all that there is, or the experiments named, and writes what was
+// measured now or before.
 func run(ctx context.Context, names []string) error {
+	kept, err := keep()
+	if err != nil {
+		return err
+	}
 	wanted := func(name string) bool { return len(names) == 0 || slices.Contains(names, name) }
-	figures := map[string]bench.Result{}
 	for _, e := range experiments {
-		if !wanted(e.name) {
-			continue
-		}
-		r, err := e.measure(ctx)
-		if err != nil {
-			return err
-		}
-		figures[e.name] = r
-		if err := replace("docs/results.md", e.name, e.text(r)); err != nil {
-			return err
+		if wanted(e.name) {
+			if err := e.measure(ctx, kept(e.name)); err != nil {
+				return err
+			}
 		}
 	}
 	for name, command := range benchmarks {
-		if !wanted(name) {
-			continue
-		}
-		text, err := goTest(ctx, command)
-		if err != nil {
-			return err
-		}
-		if err := replace("docs/results.md", name, text); err != nil {
-			return err
+		if wanted(name) {
+			if err := goTest(ctx, command, kept(name)); err != nil {
+				return err
+			}
 		}
 	}
-	if len(names) > 0 {
-		return nil
+	return write(kept)
+}
+
+// keep is where a measurement is kept, by its name, until it is made again.
+func keep() (func(name string) string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, err
 	}
-	for _, m := range all.Models {
-		page := filepath.Join("docs/models", m.Name+".md")
-		if err := replace(page, "figures", card(m.Name, figures)); err != nil {
-			return err
-		}
-	}
-	return replace("docs/results.md", "machine", bench.ThisMachine().String()+"\n")
+	dir := filepath.Join(cache, "lab", "results")
+	return func(name string) string { return filepath.Join(dir, name) }, os.MkdirAll(dir, 0o755)
 }
 
 // measure runs the experiment as anybody would.
-func (e experiment) measure(ctx context.Context) (r bench.Result, err error) {
-	file := filepath.Join(os.TempDir(), fmt.Sprintf("lab-results-%d.json", os.Getpid()))
-	defer os.Remove(file)
+func (e experiment) measure(ctx context.Context, file string) error {
 	args := append([]string{"bench", "--report=json=" + file}, strings.Fields(e.args)...)
 	cmd := exec.CommandContext(ctx, "bin/lab", args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	fmt.Printf("\n$ lab bench %s\n", e.args)
-	if err := cmd.Run(); err != nil {
-		return r, errors.Join(ctx.Err(), err)
-	}
-	if r, err = bench.ReadResult(file); err != nil || e.svg == "" {
-		return r, err
-	}
-	for _, p := range r.Embedded() {
-		if p.Name == e.svg {
-			return r, renameio.WriteFile("docs/charts/"+e.name+".svg", []byte(p.SVG), 0o644)
+	return errors.Join(cmd.Run(), ctx.Err())
+}
+
+// write puts all measurements where they are shown.
+func write(kept func(name string) string) error {
+	all := figures{map[string]bench.Result{}, map[string]string{}}
+	for _, e := range experiments {
+		r, err := bench.ReadResult(kept(e.name))
+		if err != nil {
+			return fmt.Errorf("%s was never measured on this machine: %w", e.name, err)
+		}
+		all.results[e.name] = r
+		if err := replace("docs/results.md", e.name, e.text(r)); err != nil {
+			return err
+		}
+		if err := e.draw(r); err != nil {
+			return err
 		}
 	}
-	return r, fmt.Errorf("%s: there is no chart %q", e.name, e.svg)
+	for name := range benchmarks {
+		text, err := os.ReadFile(kept(name))
+		if err != nil {
+			return fmt.Errorf("%s was never measured on this machine: %w", name, err)
+		}
+		all.benchmarks[name] = string(text)
+		if err := replace("docs/results.md", name, string(text)); err != nil {
+			return err
+		}
+	}
+	for _, m := range models.Models {
+		page := filepath.Join("docs/models", m.Name+".md")
+		if err := replace(page, "figures", card(m.Name, all.results)); err != nil {
+			return err
+		}
+	}
+	if err := replace("docs/results.md", "goals", met(all)); err != nil {
+		return err
+	}
+	return replace("docs/results.md", "machine", bench.ThisMachine().String()+"\n")
+}
+
+// draw writes the chart that docs show.
+func (e experiment) draw(r bench.Result) error {
+	for _, p := range r.Embedded() {
+		if p.Name == e.svg {
+			return renameio.WriteFile("docs/charts/"+e.name+".svg", []byte(p.SVG), 0o644)
+		}
+	}
+	if e.svg != "" {
+		return fmt.Errorf("%s: there is no chart %q", e.name, e.svg)
+	}
+	return nil
 }
 
 // text is what docs/results.md shows of it.
@@ -127,19 +165,20 @@ func (e experiment) text(r bench.Result) string {
 }
 
 // goTest runs a benchmark and keeps the lines that it says.
-func goTest(ctx context.Context, command string) (string, error) {
+func goTest(ctx context.Context, command, file string) error {
 	fmt.Printf("\n$ %s\n", command)
 	args := strings.Fields(command)
 	out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput()
 	fmt.Printf("%s", out)
 	if err != nil {
-		return "", errors.Join(ctx.Err(), err)
+		return errors.Join(ctx.Err(), err)
 	}
 	lines := regexp.MustCompile(`(?m)^Benchmark.*\n`).FindAllString(string(out), -1)
 	if len(lines) == 0 {
-		return "", fmt.Errorf("%s: nothing was measured", command)
+		return fmt.Errorf("%s: nothing was measured", command)
 	}
-	return "```console\n$ " + command + "\n" + strings.Join(lines, "") + "```\n", nil
+	text := "```console\n$ " + command + "\n" + strings.Join(lines, "") + "```\n"
+	return renameio.WriteFile(file, []byte(text), 0o644)
 }
 
 // replace puts new text between the marks of that name in a file.
