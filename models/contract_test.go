@@ -38,7 +38,7 @@ var pageLines = map[string]int{
 	"process":    270,
 	"prefork":    310,
 	"thread":     260,
-	"goroutine":  190,
+	"goroutine":  200,
 	"roles":      260,
 	"selectloop": 200,
 	"pollloop":   190,

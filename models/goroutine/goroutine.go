@@ -32,6 +32,9 @@ type server struct {
 	clients map[*client]bool // those who are here
 	left    bool             // one has left since someoneLeaves was last asked
 	leaving sync.Cond        // tells of that
+
+	// Buffers, of those who left for those who come: else they were garbage.
+	spare sync.Pool
 }
 
 type client struct {
@@ -46,6 +49,7 @@ type client struct {
 func Serve(job models.Job) error {
 	s := &server{Job: job, clients: map[*client]bool{}}
 	s.leaving.L = &s.mu
+	s.spare.New = func() any { return new([session.BufferSize]byte) }
 	listener, err := sys.NetListener(job.Listener)
 	if err != nil {
 		return err
@@ -87,10 +91,11 @@ func (s *server) welcome(conn net.Conn, id int) {
 // converse holds one conversation, from its first byte to its last.
 func (s *server) converse(c *client) {
 	defer s.farewell(c)
-	buf := make([]byte, session.BufferSize)
+	buf := s.spare.Get().(*[session.BufferSize]byte)
+	defer s.spare.Put(buf)
 	over := s.turn(c, func() {})
 	for !over {
-		n, err := c.Read(buf) // sleeps until the client speaks
+		n, err := c.Read(buf[:]) // sleeps until the client speaks
 		over = s.turn(c, func() {
 			if err != nil {
 				c.FeedEOF()

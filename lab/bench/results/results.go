@@ -177,7 +177,11 @@ func goTest(ctx context.Context, command, file string) error {
 	if len(lines) == 0 {
 		return fmt.Errorf("%s: nothing was measured", command)
 	}
-	text := "```console\n$ " + command + "\n" + strings.Join(lines, "") + "```\n"
+	text := "```console\n$ " + command + "\n"
+	for _, line := range lines {
+		text += strings.Join(strings.Fields(line), " ") + "\n"
+	}
+	text += "```\n"
 	return renameio.WriteFile(file, []byte(text), 0o644)
 }
 
