@@ -14,7 +14,6 @@ import (
 
 	"socketlab/lab/bench"
 	"socketlab/lab/bench/twin"
-	"socketlab/models/all"
 )
 
 type benchCmd struct {
@@ -149,9 +148,9 @@ func (cmd *benchCmd) servers(ctx context.Context) ([]bench.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	chosen := cmd.Model.models
-	if len(chosen) == 0 && len(cmd.Command) == 0 {
-		chosen = all.Models
+	chosen, err := cmd.Model.chosen(cmd.Command)
+	if err != nil {
+		return nil, err
 	}
 	var servers []bench.Server
 	for _, m := range chosen {

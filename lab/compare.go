@@ -114,6 +114,9 @@ func (cmd *compareCmd) Run(color colorFlag) error {
 // compare does one after the other: what is measured must not be disturbed by
 // what is checked.
 func (cmd *compareCmd) compare(ctx context.Context, checks []verify.Check, line *progress) (c comparison, err error) {
+	if cmd.Model.models, err = cmd.Model.chosen(cmd.Command); err != nil {
+		return c, err
+	}
 	servers, err := cmd.verify().servers()
 	if err != nil {
 		return c, err

@@ -189,15 +189,12 @@ func (cmd *verifyCmd) servers() ([]verify.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	chosen := cmd.Model.models
-	if len(chosen) == 0 && len(cmd.Command) == 0 {
-		chosen = modelsHere()
+	chosen, err := cmd.Model.chosen(cmd.Command)
+	if err != nil {
+		return nil, err
 	}
 	var servers []verify.Server
 	for _, m := range chosen {
-		if err := runs(m); err != nil {
-			return nil, err
-		}
 		servers = append(servers, verify.Server{
 			Name:     m.Name,
 			Kind:     "model",
@@ -292,4 +289,18 @@ func (f *modelsFlag) UnmarshalText(list []byte) error {
 		f.models = append(f.models, m)
 	}
 	return nil
+}
+
+// chosen are the models that are meant: those that were named, which must run
+// here, or all that do if there is no command either.
+func (f modelsFlag) chosen(command []string) ([]models.Model, error) {
+	if len(f.models) == 0 && len(command) == 0 {
+		return modelsHere(), nil
+	}
+	for _, m := range f.models {
+		if err := runs(m); err != nil {
+			return nil, err
+		}
+	}
+	return f.models, nil
 }

@@ -54,13 +54,13 @@ func (r *Result) countCalls(ctx context.Context, o Options) error {
 	start, done, runs := time.Now(), 0, r.runs()
 	for i := range r.Subjects {
 		s := &r.Subjects[i]
+		all := counters(s)
 		for p := range o.Points {
 			cell := &s.Cells[p]
 			if s.Failure != "" || s.Again || cell.skipped(r.Setting.Mode) || ctx.Err() != nil {
 				continue
 			}
 			o.Progress(Step{s.Name, 0, o.Rounds, r.title(o.Points[p]), timeLeft(start, done, runs, o.Duration)})
-			all := counters(s)
 			if len(all) == 0 {
 				return errors.New("--syscalls needs perf or strace to count those of a command; install one: apt-get install strace")
 			}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"encoding/base64"
 	"fmt"
 	"math"
 	"os"
@@ -9,17 +10,19 @@ import (
 	"socketlab/lab/report"
 )
 
-// A picture is a chart that is ready, with the name that its file gets.
-type picture struct {
-	Name, Title string
-	SVG         string
+// A Picture is a chart that is ready, with the name that its file gets.
+type Picture struct{ Name, Title, SVG string }
+
+// Data is the picture as a part of a page's text, so that the page is one file.
+func (p Picture) Data() string {
+	return "data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString([]byte(p.SVG))
 }
 
-// pictures are the charts of a result, as far as there is something to show.
-func (r Result) pictures() (all []picture) {
+// Pictures are the charts of a result, as far as there is something to show.
+func (r Result) Pictures() (all []Picture) {
 	add := func(name, title, svg string, ok bool) {
 		if ok {
-			all = append(all, picture{name, title, svg})
+			all = append(all, Picture{name, title, svg})
 		}
 	}
 	if r.Setting.Mode != "idle" {
@@ -175,7 +178,7 @@ func (r Result) saveCharts(folder string) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	for _, p := range r.pictures() {
+	for _, p := range r.Pictures() {
 		to := report.Target{Format: "svg", File: filepath.Join(folder, p.Name+".svg")}
 		if err := to.Write([]byte(p.SVG)); err != nil {
 			return err

@@ -2,7 +2,6 @@ package bench
 
 import (
 	_ "embed"
-	"encoding/base64"
 	"io"
 	"strings"
 
@@ -22,7 +21,7 @@ type View struct {
 	Tables   []Table
 	Matrix   string // text in columns
 	Cards    []Card
-	Pictures []Embedded
+	Pictures []Picture
 	Says     []string // what tables and pictures cannot
 }
 
@@ -42,10 +41,6 @@ type Row struct {
 // A Card is what a model says of itself.
 type Card struct{ Name, Summary, Holds, Waits, Limit, Page string }
 
-// An Embedded picture is a part of the page's text, so that the page is one
-// file.
-type Embedded struct{ Name, Title, SVG, Data string }
-
 // HTML writes one page that needs nothing else, no network and no script.
 func (r Result) HTML(w io.Writer) error {
 	v := r.View()
@@ -60,7 +55,7 @@ func (v View) Write(w io.Writer) error { return report.Page(w, page, v) }
 func (r Result) View() View {
 	v := View{
 		When: r.Started.Format("2 January 2006, 15:04"), Machine: r.Machine.String(),
-		Partial: r.Partial, Pictures: r.Embedded(),
+		Partial: r.Partial, Pictures: r.Pictures(),
 	}
 	columns := r.columns()
 	for j, p := range r.Points {
@@ -107,13 +102,4 @@ func (r Result) row(s Subject, point int) (cells []string) {
 		cells = append(cells, c.show(s, cell))
 	}
 	return cells
-}
-
-// Embedded are the charts of the result.
-func (r Result) Embedded() (all []Embedded) {
-	for _, p := range r.pictures() {
-		data := "data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString([]byte(p.SVG))
-		all = append(all, Embedded{p.Name, p.Title, p.SVG, data})
-	}
-	return all
 }

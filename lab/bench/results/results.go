@@ -145,7 +145,7 @@ func write(kept func(name string) string) error {
 
 // draw writes the chart that docs show.
 func (e experiment) draw(r bench.Result) error {
-	for _, p := range r.Embedded() {
+	for _, p := range r.Pictures() {
 		if p.Name == e.svg {
 			return renameio.WriteFile("docs/charts/"+e.name+".svg", []byte(p.SVG), 0o644)
 		}
