@@ -141,7 +141,14 @@ var roles = map[string]func(){
 	},
 	"forsakereader": func() { start("reader", false) },
 	"reader":        func() { bufio.NewReader(os.Stdin).ReadString(0) },
-	"daemon":        func() { start("listen", true) },
+	"stray": func() { // at the end leaves a zombie in a session of its own, which nobody has seen alive
+		listen("127.0.0.1:" + port())
+		bufio.NewReader(os.Stdin).ReadString('\n')
+		stray := start("nothing", true)
+		must(unix.Waitid(unix.P_PID, stray.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil))
+		fmt.Println(stray.Process.Pid)
+	},
+	"daemon": func() { start("listen", true) },
 	"burn": func() {
 		listen("127.0.0.1:" + port())
 		burn()

@@ -104,7 +104,7 @@ func (s *Subject) members() ([]stat, error) {
 		switch {
 		case p.pid == s.Pid() && p.born == s.born:
 			found = append(found, p)
-		case !s.adopted(p):
+		case !s.adopted(p) && !stray(p):
 		case p.state == 'Z' && s.bury(p):
 		default:
 			found = append(found, p)
@@ -123,8 +123,7 @@ func (s *Subject) members() ([]stat, error) {
 
 // adopted reports whether a child of this process is an orphan of the
 // subject's: we saw it there, or it is in its process group, or has its port in
-// the environment. One that left the group, and ended before we ever saw it,
-// is not recognised; it stays a zombie of ours.
+// the environment, which it has no more when it has ended.
 func (s *Subject) adopted(p stat) bool {
 	if p.pid == s.Pid() {
 		return false // the number was given to somebody else since
@@ -136,6 +135,15 @@ func (s *Subject) adopted(p stat) bool {
 	return slices.ContainsFunc(bytes.Split(environ, []byte{0}), func(entry []byte) bool {
 		return string(entry) == s.mark()
 	})
+}
+
+// stray reports whether a child of this process is an orphan that ended before
+// its subject could recognise it: one that made itself a daemon, and got
+// SIGTERM in that very moment, for instance. It is whoever's sees it first. We
+// start nobody in a session of its own.
+func stray(p stat) bool {
+	session, err := unix.Getsid(0)
+	return err == nil && p.state == 'Z' && p.session != session
 }
 
 // bury collects an orphan that has ended. That cannot be done while threads of
@@ -151,13 +159,14 @@ func (s *Subject) bury(p stat) bool {
 
 // A stat is what we take from /proc/PID/stat.
 type stat struct {
-	pid, parent, group int
-	name               string
-	state              byte
-	cpu, childrenCPU   time.Duration
-	threads            int
-	born               uint64 // clock ticks since boot
-	rss                int64  // bytes
+	pid, parent      int
+	group, session   int
+	name             string
+	state            byte
+	cpu, childrenCPU time.Duration
+	threads          int
+	born             uint64 // clock ticks since boot
+	rss              int64  // bytes
 }
 
 // processes reads the stat files of all processes. By increasing pid, as /proc
@@ -232,6 +241,7 @@ func parseStat(line []byte) (stat, error) {
 		state:       fields[0][0],
 		parent:      int(field(4)),
 		group:       int(field(5)),
+		session:     int(field(6)),
 		cpu:         time.Duration(field(14)+field(15)) * tick,
 		childrenCPU: time.Duration(field(16)+field(17)) * tick,
 		threads:     int(field(20)),

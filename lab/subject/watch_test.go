@@ -227,6 +227,24 @@ func TestStop(t *testing.T) {
 	}
 }
 
+// What makes itself a daemon and ends before anybody has seen it is collected
+// all the same.
+func TestStopCollectsStrays(t *testing.T) {
+	s := begin(t, spec("stray"))
+	io.WriteString(s.Operator(), "\n")
+	<-s.Exited()
+	pid, err := strconv.Atoi(strings.TrimSpace(string(s.Stdout())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := readStat(pid); err == nil {
+		t.Errorf("left behind: %+v", p)
+	}
+}
+
 func TestStopTheStubborn(t *testing.T) {
 	t.Parallel()
 	s := begin(t, spec("stubborn"))
