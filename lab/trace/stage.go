@@ -82,13 +82,21 @@ func (s *stage) wait(d time.Duration) bool {
 	}
 }
 
-// settle waits until nothing happens any more: two looks see the same, in both
-// of them all threads sleep, children that ended are collected, and everything
-// sent is acknowledged. It does not wait for ever: some servers never sleep or collect,
-// and some clients are never read.
+// stillness is how long nothing may happen before it is called rest. All threads
+// of a Go program may sleep though a goroutine could run: it has come back from
+// a system call and finds its place given away, and places that others hold in
+// their system calls are taken from them by the runtime's monitor alone, which
+// looks every 10 ms when little happens: retake and sysmon in runtime/proc.go.
+const stillness = 25 * time.Millisecond
+
+// settle waits until nothing happens any more: all looks within stillness see
+// the same, in all of them all threads sleep, children that ended are collected, and
+// everything sent is acknowledged. It does not wait for ever: some servers never sleep
+// or collect, and some clients are never read.
 func (s *stage) settle() {
 	patience := max(s.time/20, 500*time.Millisecond) // an ACK may be late by so much: RFC 9293, section 3.8.6.3
-	last, rested, start := "", false, time.Now()
+	start := time.Now()
+	last, since := "", start // since when they have seen the same, and rest
 	for s.err == nil {
 		l, err := s.look()
 		if err != nil {
@@ -96,14 +104,16 @@ func (s *stage) settle() {
 			return
 		}
 		sees, waited := l.sees(), time.Since(start)
-		rests := l.calm && !l.zombie
-		still := sees == last && (rests && rested || waited > patience)
+		if !l.calm || l.zombie || sees != last {
+			since = l.at
+		}
+		still := sees == last && (l.at.Sub(since) > stillness || waited > patience)
 		if still || waited > 4*patience {
 			s.busy = s.busy || !still || !l.calm
 			s.looks = append(s.looks, l)
 			return
 		}
-		last, rested = sees, rests
+		last = sees
 		if !s.pause() {
 			return
 		}
