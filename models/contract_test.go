@@ -247,8 +247,8 @@ func TestSessionsCannotWait(t *testing.T) {
 }
 
 func TestPageComment(t *testing.T) {
-	earlier := map[string]bool{}
-	for i, p := range catalogue(t) {
+	before := ""
+	for _, p := range catalogue(t) {
 		t.Run(p.folder, func(t *testing.T) {
 			if p.Name.Name != p.folder {
 				t.Errorf("the package is %s, and its folder %s", p.Name.Name, p.folder)
@@ -259,14 +259,40 @@ func TestPageComment(t *testing.T) {
 			}
 			compared := regexp.MustCompile(`(?m)^Compared with (\w+): `).FindStringSubmatch(doc)
 			switch {
-			case i == 0: // is compared with nothing
+			case before == "": // is compared with nothing
 			case compared == nil:
 				t.Error(`the page does not say what changed: "Compared with NEIGHBOUR: …"`)
-			case !earlier[compared[1]]:
-				t.Errorf("the page is compared with %s, which is no page before it", compared[1])
+			case compared[1] != before:
+				t.Errorf("the page is compared with %s, and the page before it is %s", compared[1], before)
 			}
 		})
-		earlier[p.folder] = true
+		before = p.folder
+	}
+}
+
+// The text about a page compares it with the one before it too, and leads to
+// both neighbours.
+func TestTextsLeadOn(t *testing.T) {
+	for i, m := range all.Models {
+		t.Run(m.Name, func(t *testing.T) {
+			text, err := os.ReadFile("../docs/models/" + m.Name + ".md")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want []string
+			if i > 0 {
+				before := all.Models[i-1].Name
+				want = append(want, "\nCompared with "+before+": ", "\nlab diff "+before+" "+m.Name+"\n")
+			}
+			if i+1 < len(all.Models) {
+				want = append(want, "\nlab diff "+m.Name+" "+all.Models[i+1].Name+"\n")
+			}
+			for _, w := range want {
+				if !strings.Contains(string(text), w) {
+					t.Errorf("docs/models/%s.md does not say %q", m.Name, strings.TrimSpace(w))
+				}
+			}
+		})
 	}
 }
 

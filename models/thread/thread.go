@@ -1,9 +1,9 @@
 // Package thread serves each client in a thread of its own.
 //
-// Compared with process: the conversation is the same, word for word, but a
-// thread holds it, and nothing has to be started as a program or collected. The
-// threads share all there is. So what two of them touch needs a lock, and
-// whatever ends one ends all.
+// Compared with prefork: the conversation is the same, word for word, but a
+// thread holds it, started when its client comes: that is cheap enough, and
+// nobody has to collect it. The threads share all there is. So what two of them
+// touch needs a lock, and whatever ends one ends all.
 //
 // Go hides threads behind goroutines. One that sleeps in a system call keeps
 // its thread, and one that has locked it shares it with nobody.
