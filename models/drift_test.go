@@ -24,12 +24,14 @@ var repeated = []struct {
 	pages []string
 	names []string          // of types and functions
 	words map[string]string // what a page may call otherwise, and the word for it
+	line  string            // which a page may have besides
 }{{
 	pages: []string{"blocking", "process", "prefork", "thread"},
 	names: []string{"client", "operator", "converse", "show"},
 }, {
 	pages: []string{"process", "prefork", "thread"},
 	names: []string{"clientsTurn"},
+	line:  "\truntime.Gosched() // else the Go runtime takes this thread for stuck\n", // thread has places for all
 }, {
 	pages: []string{"process", "prefork"},
 	names: []string{"relay"},
@@ -60,10 +62,10 @@ func TestRepeatedText(t *testing.T) {
 	for _, r := range repeated {
 		first := r.pages[0]
 		for _, name := range r.names {
-			want := spoken(declaration(t, pages, first, name), r.words)
+			want := spoken(strings.Replace(declaration(t, pages, first, name), r.line, "", 1), r.words)
 			for _, other := range r.pages[1:] {
 				t.Run(name+" of "+first+" and "+other, func(t *testing.T) {
-					got := spoken(declaration(t, pages, other, name), r.words)
+					got := spoken(strings.Replace(declaration(t, pages, other, name), r.line, "", 1), r.words)
 					if got != want {
 						t.Errorf("%s has drifted; it is to be the same on both pages:\n%s",
 							name, compare(first, want, other, got))

@@ -14,6 +14,7 @@ package process
 import (
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"sync"
 
@@ -246,6 +247,7 @@ func (c *client) show() bool {
 // clientsTurn lets the operator speak at any time: before it reads, it waits
 // for either of the two.
 func (c *client) clientsTurn() bool {
+	runtime.Gosched() // else the Go runtime takes this thread for stuck
 	c.show()
 	if c.Keyboard < 0 {
 		return true
