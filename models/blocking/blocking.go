@@ -89,7 +89,7 @@ func (c *client) show() bool {
 }
 
 // clientsTurn gives the turn to the operator when the client has spoken: who
-// sleeps in one read cannot listen to two.
+// sleeps in one read cannot listen to two. It is true if the client is next.
 func (c *client) clientsTurn() bool {
 	runtime.Gosched() // else the Go runtime takes this thread for stuck
 	if !c.show() || c.Keyboard < 0 {

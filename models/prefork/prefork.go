@@ -116,7 +116,7 @@ func (p *parent) fill() error {
 }
 
 // spawn starts this program once more, with the listening socket on descriptor
-// 3 and the board on 4.
+// 3 and the board on 4; what the operator types is on 0, the screen is 1.
 func (p *parent) spawn(place int) (pid int, err error) {
 	lfds := append([]int{p.Listener}, p.Siblings...)
 	lfd := lfds[place%len(lfds)] // all have the same, if there is only one
@@ -280,8 +280,8 @@ func (c *client) show() bool {
 	return len(text) > 0
 }
 
-// clientsTurn lets the operator speak at any time: before it reads, it waits
-// for either of the two.
+// clientsTurn lets the operator speak at any time: before the client is read,
+// it waits for either of the two. It is true if the client has spoken.
 func (c *client) clientsTurn() bool {
 	runtime.Gosched() // else the Go runtime takes this thread for stuck
 	c.show()

@@ -190,7 +190,7 @@ func Child() {
 	}
 	sys.ReportCalls() // if somebody watches
 	c := &client{Session: service.New(id), fd: 3, operator: new(operator)}
-	c.Screen = 1
+	c.Screen = 1 // Keyboard is 0: without an operator, at its end
 	c.converse()
 	os.Exit(0)
 }
@@ -244,8 +244,8 @@ func (c *client) show() bool {
 	return len(text) > 0
 }
 
-// clientsTurn lets the operator speak at any time: before it reads, it waits
-// for either of the two.
+// clientsTurn lets the operator speak at any time: before the client is read,
+// it waits for either of the two. It is true if the client has spoken.
 func (c *client) clientsTurn() bool {
 	runtime.Gosched() // else the Go runtime takes this thread for stuck
 	c.show()

@@ -235,8 +235,8 @@ func (c *client) show() bool {
 	return len(text) > 0
 }
 
-// clientsTurn lets the operator speak at any time: before it reads, it waits
-// for either of the two.
+// clientsTurn lets the operator speak at any time: before the client is read,
+// it waits for either of the two. It is true if the client has spoken.
 func (c *client) clientsTurn() bool {
 	c.show()
 	if c.Keyboard < 0 {

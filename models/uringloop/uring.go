@@ -145,7 +145,7 @@ func (l *loop) onWritten(c *client, n int, err error) {
 }
 
 // settle shows what the client said, and has the kernel do what it wants next,
-// or closes: with something in flight, that would not end the connection.
+// or closes: only with nothing in flight, or the connection would stay open.
 func (l *loop) settle(c *client) {
 	if text := c.Heard(); len(text) > 0 {
 		sys.Write(l.Screen, text)
