@@ -3,9 +3,11 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/alecthomas/kong"
 	"github.com/posener/complete"
 	"github.com/willabides/kongplete"
 
@@ -13,12 +15,24 @@ import (
 	"socketlab/lab/verify"
 )
 
-type completionCmd struct{ kongplete.InstallCompletions }
+type completionCmd struct{}
 
 func (completionCmd) Help() string {
 	return `Examples:
   source <(lab completion)                for this shell
   lab completion >>~/.bashrc              for all that you open from now on`
+}
+
+// Run prints what kongplete tells the shell, which would end the program with
+// that; and for bash, that where lab knows nothing it may be the name of a file.
+func (completionCmd) Run(ctx *kong.Context) error {
+	var code strings.Builder
+	stdout, exit := ctx.Stdout, ctx.Exit
+	ctx.Stdout, ctx.Exit = &code, func(int) {}
+	err := new(kongplete.InstallCompletions).BeforeApply(ctx)
+	ctx.Stdout, ctx.Exit = stdout, exit
+	fmt.Print(strings.Replace(code.String(), "complete -C ", "complete -o default -C ", 1))
+	return err
 }
 
 // predictors are what tab completion knows of values, by the name in a field's
