@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
+	"golang.org/x/term"
 
 	"socketlab/lab/report"
 	"socketlab/models"
@@ -60,7 +61,11 @@ func (cmd diffCmd) Run(color colorFlag) error {
 		_, err := out.Write(unified)
 		return err
 	}
-	s := sideBySide{Writer: out, style: color.style(), whole: cmd.Whole}
+	style := color.style()
+	if width, _, err := term.GetSize(2); err == nil {
+		style.Width = width // of the terminal, also when a pager is in between
+	}
+	s := sideBySide{Writer: out, style: style, whole: cmd.Whole}
 	s.print(page(from), page(to), strings.Split(string(left), "\n"), strings.Split(string(right), "\n"), unified)
 	return nil
 }
