@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,7 +25,7 @@ import (
 
 type runCmd struct {
 	Model     modelFlag     `predictor:"model" placeholder:"NAME" help:"Which model; lab models lists them."`
-	Listen    string        `default:"127.0.0.1:7000" placeholder:"HOST:PORT" help:"Where to listen (${default}). Port 0 lets the kernel choose; the real one is printed."`
+	Listen    string        `default:"127.0.0.1:7000" placeholder:"HOST:PORT" help:"Where to listen (${default}); a port alone is one of 127.0.0.1. Port 0 lets the kernel choose; the real one is printed."`
 	Open      bool          `help:"Let other machines in: needed to listen on anything but loopback."`
 	Backlog   int           `default:"20" help:"How many finished connections may wait for accept: listen(2) (${default}; the kernel keeps one more)."`
 	Service   string        `enum:"echo,talk" default:"echo" help:"What is said: echo returns every byte, talk is you at this terminal."`
@@ -186,8 +187,10 @@ func (cmd *runCmd) announce(addr netip.AddrPort) {
 	case 0:
 	case 1:
 		limit = "one client at a time"
+	case 1000: // that many descriptors, and a few that are not clients
+		limit = "about 1000 clients"
 	default:
-		limit = fmt.Sprintf("about %d clients", cmd.Model.Limit)
+		limit = fmt.Sprintf("%d clients at a time", cmd.Model.Limit)
 	}
 	options := ""
 	if cmd.Work > 0 {
@@ -223,11 +226,11 @@ func reachable(port uint16) []string {
 // address is where to listen: --listen, looked up, and allowed by --open.
 func (cmd *runCmd) address() (netip.AddrPort, error) {
 	where := cmd.Listen
-	if !strings.Contains(where, ":") {
+	if _, err := strconv.Atoi(where); err == nil {
 		where = "127.0.0.1:" + where // a port alone
 	}
 	found, err := net.ResolveTCPAddr("tcp", where)
-	if err == nil && strings.HasSuffix(where, ":") { // package net takes it for 0
+	if err == nil && (where == "" || strings.HasSuffix(where, ":")) { // package net takes it for 0
 		err = errors.New("the port is missing")
 	}
 	if err != nil {
