@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -23,16 +24,24 @@ func (completionCmd) Help() string {
   lab completion >>~/.bashrc              for all that you open from now on`
 }
 
-// Run prints what kongplete tells the shell, which would end the program with
-// that; and for bash, that where lab knows nothing it may be the name of a file.
+// Run prints what kongplete tells the login shell, or else bash; it would end
+// the program with that. To bash it adds that where lab knows nothing it may be
+// the name of a file.
 func (completionCmd) Run(ctx *kong.Context) error {
 	var code strings.Builder
 	stdout, exit := ctx.Stdout, ctx.Exit
 	ctx.Stdout, ctx.Exit = &code, func(int) {}
 	err := new(kongplete.InstallCompletions).BeforeApply(ctx)
 	ctx.Stdout, ctx.Exit = stdout, exit
+	if err != nil { // a login shell that it does not know, such as sh
+		program, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&code, "complete -C %s lab\n", program)
+	}
 	fmt.Print(strings.Replace(code.String(), "complete -C ", "complete -o default -C ", 1))
-	return err
+	return nil
 }
 
 // predictors are what tab completion knows of values, by the name in a field's
