@@ -151,13 +151,6 @@ func Close(fd int) {
 // Select waits until a descriptor below nfd is ready, and leaves only those in
 // the sets: select(2). A nil timeout waits for ever.
 func Select(nfd int, read, write *unix.FdSet, timeout *unix.Timeval) (int, error) {
-	var asked, askedToo unix.FdSet
-	if read != nil {
-		asked = *read
-	}
-	if write != nil {
-		askedToo = *write
-	}
 	call := watchSelect(nfd, read, write)
 	var end time.Time
 	if timeout != nil {
@@ -171,13 +164,7 @@ func Select(nfd int, read, write *unix.FdSet, timeout *unix.Timeval) (int, error
 		if err != unix.EINTR {
 			return call.done(0, failed("select", -1, err))
 		}
-		if read != nil { // an interrupted select leaves the sets undefined
-			*read = asked
-		}
-		if write != nil {
-			*write = askedToo
-		}
-		if timeout != nil {
+		if timeout != nil { // an interrupted select leaves the sets as they were
 			left := unix.NsecToTimeval(int64(max(0, time.Until(end))))
 			timeout = &left
 		}
