@@ -40,8 +40,8 @@ func (completionCmd) Run(ctx *kong.Context) error {
 		}
 		fmt.Fprintf(&code, "complete -C %s lab\n", program)
 	}
-	fmt.Print(strings.Replace(code.String(), "complete -C ", "complete -o default -C ", 1))
-	return nil
+	_, err = fmt.Print(strings.Replace(code.String(), "complete -C ", "complete -o default -C ", 1))
+	return err
 }
 
 // predictors are what tab completion knows of values, by the name in a field's

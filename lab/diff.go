@@ -55,19 +55,17 @@ func (cmd diffCmd) Run(color colorFlag) error {
 		return err
 	}
 	unified := diff.Diff(page(from), left, page(to), right)
-	out := bufio.NewWriter(os.Stdout)
-	defer out.Flush()
 	if cmd.Unified {
-		_, err := out.Write(unified)
+		_, err := os.Stdout.Write(unified)
 		return err
 	}
 	style := color.style()
 	if width, _, err := term.GetSize(2); err == nil {
 		style.Width = width // of the terminal, also when a pager is in between
 	}
-	s := sideBySide{Writer: out, style: style, whole: cmd.Whole}
+	s := sideBySide{Writer: bufio.NewWriter(os.Stdout), style: style, whole: cmd.Whole}
 	s.print(page(from), page(to), strings.Split(string(left), "\n"), strings.Split(string(right), "\n"), unified)
-	return nil
+	return s.Flush()
 }
 
 // A sideBySide prints two texts in two columns.

@@ -27,6 +27,6 @@ func (versionCmd) Run() error {
 			}
 		}
 	}
-	fmt.Printf("lab %s, %s %s/%s\n", revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	return nil
+	_, err := fmt.Printf("lab %s, %s %s/%s\n", revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
 }
