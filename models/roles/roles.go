@@ -122,7 +122,7 @@ func (l *loop) say(line []byte) {
 	defer l.mu.Unlock()
 	for _, c := range l.clients {
 		c.Say(line)
-		l.ask(c.fd, c.WantRead(), true)
+		l.settle(c) // closes nobody: who is on the list is not Done
 	}
 }
 
