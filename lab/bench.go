@@ -25,7 +25,7 @@ type benchCmd struct {
 	Size     []int          `default:"64" placeholder:"BYTES,…" help:"Bytes of a message (${default})."`
 	Rate     float64        `placeholder:"N" help:"Open loop: N requests/s in all, on a plan that does not wait for answers."`
 	Duration time.Duration  `default:"1s" placeholder:"TIME" help:"How long one run takes (${default})."`
-	Rounds   int            `default:"5" placeholder:"N" help:"How often everything is measured, in turn (${default}). Below four no difference is told."`
+	Rounds   int            `default:"5" placeholder:"N" help:"How often everything is measured, in turn (${default}). Below five no difference is told."`
 	Freeze   time.Duration  `placeholder:"TIME" help:"Stop the server (SIGSTOP) for so long in the middle of each run."`
 	Work     time.Duration  `placeholder:"TIME" help:"Have our models burn so much CPU for each message."`
 	Sleep    time.Duration  `placeholder:"TIME" help:"Have our models sleep so long for each message."`

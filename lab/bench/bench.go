@@ -116,14 +116,13 @@ func newSubject(s Server, points []Point) Subject {
 	return subject
 }
 
-// rounds measures each subject once at each point, and all over again. Each
-// round begins with another subject, so that none is always first.
+// rounds measures each subject once at each point, and all over again.
 func (r *Result) rounds(ctx context.Context, o Options) error {
 	start, done, all := time.Now(), 0, r.runs()*o.Rounds
 	for round := range o.Rounds {
 		for p := range o.Points {
-			for k := range r.Subjects {
-				s := &r.Subjects[(k+round)%len(r.Subjects)]
+			for _, k := range r.order(round) {
+				s := &r.Subjects[k]
 				cell := &s.Cells[p]
 				if s.Failure != "" || cell.skipped(r.Setting.Mode) {
 					continue
@@ -134,7 +133,7 @@ func (r *Result) rounds(ctx context.Context, o Options) error {
 					return nil
 				}
 				if wrong, ok := errors.AsType[*ServerError](err); ok {
-					s.Failure, err = fmt.Sprintf("with %s, %s", r.title(o.Points[p]), wrong.Says), nil
+					s.fail(r.title(o.Points[p]), wrong)
 					continue
 				}
 				if err != nil {
@@ -147,6 +146,11 @@ func (r *Result) rounds(ctx context.Context, o Options) error {
 		}
 	}
 	return nil
+}
+
+// fail leaves the server out from here on.
+func (s *Subject) fail(with string, wrong *ServerError) {
+	s.Failure = fmt.Sprintf("with %s, %s", with, wrong.Says)
 }
 
 // skipped reports whether there is nothing to measure. In churn mode even a

@@ -174,25 +174,12 @@ func (r Result) Markdown(w io.Writer) error {
 
 // Tables writes the tables and sentences of the Markdown alone.
 func (r Result) Tables(b *strings.Builder) {
-	columns := r.columns()
-	for j, p := range r.Points {
-		fmt.Fprintf(b, "\n| %s |", r.title(p))
-		for _, c := range columns {
-			fmt.Fprintf(b, " %s |", c.head)
-		}
-		b.WriteString("\n|---|" + strings.Repeat("--:|", len(columns)) + "\n")
-		for _, s := range r.Subjects {
-			fmt.Fprintf(b, "| %s |", literal(harmless(s.Name)))
-			for _, text := range r.row(s, j) {
-				fmt.Fprintf(b, " %s |", text)
-			}
-			b.WriteByte('\n')
-		}
+	for j := range r.Points {
+		b.WriteString("\n" + r.tableOf(j).Markdown())
 	}
-	if t, any := r.twinsFigures(); any {
-		b.WriteString("\n| " + strings.Join(t.Head, " | ") + " |\n|---" + strings.Repeat("|--:", len(t.Head)-1) + "|\n")
-		for _, row := range t.Rows {
-			fmt.Fprintf(b, "| %s | %s |\n", literal(row.Name), strings.Join(row.Cells, " | "))
+	for j := range r.Points {
+		if t, known := r.twinsFigures(j); known {
+			b.WriteString("\n" + t.Markdown())
 		}
 	}
 	for _, line := range r.Sentences() {
@@ -201,6 +188,16 @@ func (r Result) Tables(b *strings.Builder) {
 		}
 		b.WriteString(literal(strings.TrimSpace(line)) + "\n")
 	}
+}
+
+// Markdown is the table in GitHub's dialect.
+func (t Table) Markdown() string {
+	var b strings.Builder
+	b.WriteString("| " + strings.Join(t.Head, " | ") + " |\n|---" + strings.Repeat("|--:", len(t.Head)-1) + "|\n")
+	for _, row := range t.Rows {
+		fmt.Fprintf(&b, "| %s | %s |\n", literal(row.Name), strings.Join(row.Cells, " | "))
+	}
+	return b.String()
 }
 
 // literal is text that Markdown shows as it is.

@@ -57,22 +57,13 @@ func (r Result) View() View {
 		When: r.Started.Format("2 January 2006, 15:04"), Machine: r.Machine.String(),
 		Partial: r.Partial, Pictures: r.Pictures(),
 	}
-	columns := r.columns()
-	for j, p := range r.Points {
-		t := Table{Head: []string{r.title(p)}}
-		for _, c := range columns {
-			t.Head = append(t.Head, c.head)
-		}
-		for _, s := range r.Subjects {
-			cell := s.Cells[j]
-			t.Rows = append(t.Rows, Row{
-				Name: harmless(s.Name), Cells: r.row(s, j), Bad: s.Failure != "" || cell.Invalid != "",
-			})
-		}
-		v.Tables = append(v.Tables, t)
+	for j := range r.Points {
+		v.Tables = append(v.Tables, r.tableOf(j))
 	}
-	if t, any := r.twinsFigures(); any {
-		v.Tables = append(v.Tables, t)
+	for j := range r.Points {
+		if t, known := r.twinsFigures(j); known {
+			v.Tables = append(v.Tables, t)
+		}
 	}
 	for _, line := range r.Sentences() {
 		switch {
@@ -84,6 +75,20 @@ func (r Result) View() View {
 		}
 	}
 	return v
+}
+
+// tableOf has all subjects at a point.
+func (r Result) tableOf(point int) (t Table) {
+	t.Head = []string{r.title(r.Points[point])}
+	for _, c := range r.columns() {
+		t.Head = append(t.Head, c.head)
+	}
+	for _, s := range r.Subjects {
+		t.Rows = append(t.Rows, Row{
+			Name: harmless(s.Name), Cells: r.row(s, point), Bad: s.Failure != "" || s.Cells[point].Invalid != "",
+		})
+	}
+	return t
 }
 
 // row are the figures of a subject at a point, in the order of the columns; or

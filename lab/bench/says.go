@@ -34,9 +34,14 @@ func (r Result) Sentences() (lines []string) {
 			say("CPU per request, %s: %s", harmless(s.Name), s.Fit.Says)
 		}
 	}
-	if _, any := r.twinsFigures(); any {
+	twins := false
+	for j := range r.Points {
+		_, known := r.twinsFigures(j)
+		twins = twins || known
+	}
+	if twins {
 		gap()
-		say("As good as C: CPU time and p99 of the C twin, divided by the model's, and requests per second of the model, divided by the twin's. 1.00 is as good, more is better; ≈: chance or noise explains the difference.")
+		say("As good as C: CPU time and p99 of the C twin, divided by the model's, and requests per second of the model, divided by the twin's, in each round: the median of the rounds, and its interval. 1.00 is as good, more is better.")
 	}
 	gap()
 	r.sayLate(say)
@@ -63,7 +68,7 @@ func (r Result) sayInvalid(say func(string, ...any)) {
 			}
 		}
 		if len(names) > 0 {
-			say("INVALID with %s: %s. %s: %s.", r.title(p), strings.Join(names, ", "), titled(names[0]), why)
+			say("INVALID with %s: %s. Of %s, %s.", r.title(p), strings.Join(names, ", "), names[0], why)
 		}
 	}
 }
@@ -132,22 +137,20 @@ func (r Result) sayNoise(say func(string, ...any)) {
 			continue
 		}
 		known = true
-		for _, name := range []string{"cpu", "rate"} {
-			worst = max(worst, r.noise(j, metricNamed(name)))
-		}
+		worst = max(worst, r.noise(j, metricNamed("cpu")))
 	}
 	name := harmless(first.Name)
 	if !known {
 		say("How much %s differs from itself is not known: nothing is compared.", name)
 		return
 	}
-	say("%s, measured twice, differs from itself by up to %s: no smaller difference is told. CPU is: CPU time per request, compared with %s.",
+	say("%s, measured twice in each round, differs from itself by up to %s: no smaller difference is told. CPU is: CPU time per request, compared with %s in the same rounds; ?: it takes more of them to tell.",
 		name, percent(worst), name)
-	if worst > tooNoisy {
-		say("INVALID: where it differs by more than %s nothing is compared; try again on a quiet machine.", percent(tooNoisy))
+	if worst > mostNoise {
+		say("INVALID: where that is more than %s nothing is compared; try again on a quiet machine.", percent(mostNoise))
 	}
 	if r.Setting.Rounds < enough {
-		say("With fewer than %d rounds chance explains any difference.", enough)
+		say("With fewer than %d rounds no difference can be told from chance.", enough)
 	}
 }
 
@@ -170,9 +173,9 @@ func (r Result) sayBefore(say func(string, ...any)) {
 				v, there := cell.Before[name]
 				switch {
 				case there && v.Different:
-					text += fmt.Sprintf(", %s × %.2f (p = %.3f)", name, v.Ratio, v.P)
+					text += fmt.Sprintf(", %s × %s (p = %.3f)", name, times(v.Ratio), v.P)
 				case there && name == "cpu":
-					text += ", cpu the same"
+					text += fmt.Sprintf(", cpu × %s (p = %.3f: chance or noise)", times(v.Ratio), v.P)
 				}
 			}
 			say("  %s with %s: %s", harmless(s.Name), r.title(p), strings.TrimPrefix(text, ", "))

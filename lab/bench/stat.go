@@ -70,10 +70,9 @@ type Estimate struct {
 // from the least to the greatest.
 const confidence = 0.90
 
-// enough is how many runs of each of two servers it takes until a difference
-// can be told from chance: with four of each the least p is 0.03, and one that
-// does not count is one too few.
-const enough = 4
+// enough is how many rounds it takes until there is an interval, and so until a
+// difference can be told from chance: with four, 88 % is all that there is.
+const enough = 5
 
 func estimate(values []float64) Estimate {
 	s := benchmath.AssumeNothing.Summary(benchmath.NewSample(values, &benchmath.DefaultThresholds), confidence)
@@ -92,21 +91,61 @@ func (e Estimate) spread() float64 {
 	return (e.Hi - e.Lo) / 2 / e.Median
 }
 
-// A Verdict is what comes of a comparison.
+// A Verdict is what comes of a comparison. Of two in one result it is the median
+// of the ratios of each round, with its interval; of an earlier result no round
+// has anything to do with one of ours, so there it is the ratio of the medians.
 type Verdict struct {
-	Ratio     float64 `json:"ratio"` // of the medians
-	P         float64 `json:"p"`     // how probable such a difference is if there is none: Mann-Whitney U
-	Noise     float64 `json:"noise"` // how much one server differed from itself
-	Different bool    `json:"different"`
+	Ratio      float64 `json:"ratio"`
+	Lo         float64 `json:"lo,omitempty"`
+	Hi         float64 `json:"hi,omitempty"`
+	Confidence float64 `json:"confidence"` // of the interval; 0: there is none
+	Rounds     int     `json:"rounds"`     // in which both counted; 0: it is of an earlier result
+	P          float64 `json:"p"`          // how probable such a difference is if there is none: sign test; of an earlier result Mann-Whitney U
+	Noise      float64 `json:"noise"`      // how much one server differed from itself
+	Different  bool    `json:"different"`
 }
 
-// compare passes a verdict: two samples differ if chance hardly explains it, and
-// if by more than the same server differs from itself.
-func compare(a, b []float64, noise float64) Verdict {
-	x := benchmath.NewSample(a, &benchmath.DefaultThresholds)
-	y := benchmath.NewSample(b, &benchmath.DefaultThresholds)
+// comparePairs passes a verdict on the ratios of each round: they tell a
+// difference if 1 is outside of their interval, and if it is more than the same
+// server differs from itself. That 1 is outside is the sign test.
+func comparePairs(ratios []float64, noise float64) Verdict {
+	e := estimate(ratios)
+	return Verdict{
+		Ratio: e.Median, Lo: e.Lo, Hi: e.Hi, Confidence: e.Confidence, Rounds: e.Runs, P: signTest(ratios), Noise: noise,
+		Different: e.Confidence > 0 && (e.Lo > 1 || e.Hi < 1) && math.Abs(e.Median-1) > noise,
+	}
+}
+
+// signTest is how probable it is, if more and less are equally probable, that as
+// many ratios or more are on the same side of 1.
+func signTest(ratios []float64) float64 {
+	more, less := 0, 0
+	for _, r := range ratios {
+		switch {
+		case r > 1:
+			more++
+		case r < 1:
+			less++
+		}
+	}
+	p, ways := 0.0, 1.0 // to choose k of all
+	for k := range min(more, less) + 1 {
+		p += ways
+		ways = ways * float64(more+less-k) / float64(k+1)
+	}
+	return min(1, 2*p/math.Exp2(float64(more+less)))
+}
+
+// compareApart passes a verdict on figures of two results: they differ if chance
+// hardly explains it, and if by more than the same server differs from itself.
+func compareApart(before, after []float64, noise float64) Verdict {
+	x := benchmath.NewSample(before, &benchmath.DefaultThresholds)
+	y := benchmath.NewSample(after, &benchmath.DefaultThresholds)
 	c := benchmath.AssumeNothing.Compare(x, y)
-	v := Verdict{Ratio: ratio(a, b), P: c.P, Noise: noise}
+	v := Verdict{Ratio: 1, P: c.P, Noise: noise}
+	if median := estimate(before).Median; median != 0 {
+		v.Ratio = estimate(after).Median / median
+	}
 	if math.IsNaN(v.P) { // all values are the same
 		v.P = 1
 	}
@@ -114,12 +153,29 @@ func compare(a, b []float64, noise float64) Verdict {
 	return v
 }
 
-// ratio is that of the medians, and 1 where there is nothing to divide by.
-func ratio(a, b []float64) float64 {
-	if x := estimate(a).Median; x != 0 {
-		return estimate(b).Median / x
+// alike is how far from 1 an interval may reach for which we say "the same".
+const alike = 0.10
+
+// same reports whether there is no difference worth telling. If there is none,
+// and it is not the same, then it is not known.
+func (v Verdict) same() bool {
+	return !v.Different && v.Confidence > 0 && v.Lo >= 1-alike && v.Hi <= 1+alike
+}
+
+// pairs divide b's figure by a's, round by round. A drift of the machine that
+// lasts for longer than a run is in both.
+func pairs(a, b Cell, m metric) (ratios []float64) {
+	for _, x := range a.valid() {
+		for _, y := range b.valid() {
+			if x.Round != y.Round {
+				continue
+			}
+			if before, after := m.of(x), m.of(y); before != nil && after != nil && *before > 0 {
+				ratios = append(ratios, *after / *before)
+			}
+		}
 	}
-	return 1
+	return ratios
 }
 
 // valid are the runs that count.
@@ -187,46 +243,62 @@ func (c *Cell) whyInvalid() (why string) {
 	return why
 }
 
-// tooNoisy is a difference of a server from itself with which nothing can be
-// said of others.
-const tooNoisy = 0.15
+// mostNoise is a difference of a server from itself in CPU time, with which
+// nothing can be said of others.
+const mostNoise = 0.15
+
+func (r *Result) tooNoisy(point int) bool { return r.noise(point, metricNamed("cpu")) > mostNoise }
 
 // compareAll compares all subjects with the reference, at one point.
 func (r *Result) compareAll(point int) {
-	first := &r.Subjects[r.First].Cells[point]
-	if first.Invalid != "" || r.Subjects[r.First].Failure != "" {
-		return
-	}
 	for i := range r.Subjects {
-		cell := &r.Subjects[i].Cells[point]
-		if i != r.First && cell.Invalid == "" && r.Subjects[i].Failure == "" {
-			cell.Against = r.verdicts(*first, *cell, point)
+		if i != r.First {
+			r.Subjects[i].Cells[point].Against = r.verdicts(r.First, i, point)
 		}
 	}
 }
 
-// verdicts compare b with a, in all metrics of which both have figures.
-func (r *Result) verdicts(a, b Cell, point int) map[string]Verdict {
+// verdicts compare subject b with a, in all metrics of which both have figures.
+func (r *Result) verdicts(a, b, point int) map[string]Verdict {
 	all := map[string]Verdict{}
 	for _, name := range compared {
-		m := metricNamed(name)
-		before, after, noise := a.values(m), b.values(m), r.noise(point, m)
-		if len(before) > 0 && len(after) > 0 && noise <= tooNoisy {
-			all[name] = compare(before, after, noise)
+		if v, known := r.compare(a, b, point, name); known {
+			all[name] = v
 		}
 	}
 	return all
 }
 
-// noise is how much the reference differs from itself: of the two medians.
+// compare compares subject b with a in a metric; not known is what does not
+// count, or is lost in the noise.
+func (r *Result) compare(a, b, point int, name string) (v Verdict, known bool) {
+	x, y, m := r.Subjects[a], r.Subjects[b], metricNamed(name)
+	if x.Failure != "" || y.Failure != "" || x.Cells[point].Invalid != "" || y.Cells[point].Invalid != "" {
+		return v, false
+	}
+	ratios := pairs(x.Cells[point], y.Cells[point], m)
+	if len(ratios) == 0 || r.tooNoisy(point) {
+		return v, false
+	}
+	return comparePairs(ratios, r.noise(point, m)), true
+}
+
+// noise is how much the reference differs from itself within a round: half of the
+// rounds show more. The ratio's own median would be near 1 by luck at times.
 func (r *Result) noise(point int, m metric) float64 {
 	last := r.Subjects[len(r.Subjects)-1]
-	first := r.Subjects[r.First].Cells[point]
-	a, b := first.values(m), last.Cells[point].values(m)
-	if !last.Again || first.Invalid != "" || last.Cells[point].Invalid != "" || len(a) == 0 || len(b) == 0 {
+	first, again := r.Subjects[r.First].Cells[point], last.Cells[point]
+	if !last.Again || first.Invalid != "" || again.Invalid != "" {
 		return 0
 	}
-	return math.Abs(ratio(a, b) - 1)
+	off := pairs(first, again, m)
+	for i := range off {
+		off[i] = math.Abs(off[i] - 1)
+	}
+	if len(off) == 0 {
+		return 0
+	}
+	return estimate(off).Median
 }
 
 // compareWith compares each subject with itself in an earlier result.
@@ -235,8 +307,15 @@ func (r *Result) compareWith(earlier Result, point int) {
 		s := &r.Subjects[i]
 		before, found := earlier.cell(s.Name, r.Points[point])
 		cell := &s.Cells[point]
-		if found && cell.Invalid == "" && before.Invalid == "" {
-			cell.Before = r.verdicts(before, *cell, point)
+		if !found || cell.Invalid != "" || before.Invalid != "" || r.tooNoisy(point) {
+			continue
+		}
+		cell.Before = map[string]Verdict{}
+		for _, name := range compared {
+			m := metricNamed(name)
+			if was, is := before.values(m), cell.values(m); len(was) > 0 && len(is) > 0 {
+				cell.Before[name] = compareApart(was, is, r.noise(point, m))
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"math"
+	"math/rand/v2"
 	"testing"
 )
 
@@ -17,22 +18,87 @@ func TestEstimate(t *testing.T) {
 }
 
 // A difference is told if chance does not explain it, and noise does not.
-func TestCompare(t *testing.T) {
+func TestComparePairs(t *testing.T) {
+	for _, test := range []struct {
+		name            string
+		ratios          []float64
+		noise           float64
+		different, same bool
+	}{
+		{"10 % more, with noise of 3 %", []float64{1.10, 1.12, 1.08, 1.11, 1.09}, 0.03, true, false},
+		{"10 % more, with noise of 12 %", []float64{1.10, 1.12, 1.08, 1.11, 1.09}, 0.12, false, false},
+		{"once less", []float64{1.10, 1.12, 0.99, 1.11, 1.09}, 0.03, false, false},
+		{"alike", []float64{1.01, 0.99, 1.02, 0.97, 1}, 0.03, false, true},
+		{"more, and worth nothing", []float64{1.01, 1.01, 1.02, 1.01, 1.03}, 0.03, false, true},
+		{"four rounds", []float64{2, 2, 2, 2}, 0, false, false},
+		{"all the same", []float64{1, 1, 1, 1, 1}, 0, false, true},
+	} {
+		v := comparePairs(test.ratios, test.noise)
+		if v.Different != test.different || v.same() != test.same {
+			t.Errorf("%s: %+v, the same: %v", test.name, v, v.same())
+		}
+	}
+	for _, test := range []struct {
+		ratios []float64
+		want   float64
+	}{
+		{[]float64{2, 2, 2, 2, 2}, 2.0 / 32}, {[]float64{2, 2, 2, 2, 0.5}, 12.0 / 32},
+		{[]float64{2, 0.5}, 1}, {[]float64{1}, 1}, {nil, 1},
+	} {
+		if p := signTest(test.ratios); p != test.want {
+			t.Errorf("%v: p = %v, want %v", test.ratios, p, test.want)
+		}
+	}
+}
+
+func TestCompareApart(t *testing.T) {
 	a, b := []float64{10, 10.1, 9.9, 10.2, 9.8}, []float64{11, 11.1, 10.9, 11.2, 10.8}
-	if v := compare(a, b, 0.03); !v.Different || math.Abs(v.Ratio-1.1) > 0.01 {
+	if v := compareApart(a, b, 0.03); !v.Different || math.Abs(v.Ratio-1.1) > 0.01 {
 		t.Errorf("10 %% more, with noise of 3 %%: %+v", v)
 	}
-	if v := compare(a, b, 0.12); v.Different {
+	if v := compareApart(a, b, 0.12); v.Different {
 		t.Errorf("10 %% more, with noise of 12 %%: %+v", v)
 	}
-	if v := compare(a, a, 0); v.Different || v.Ratio != 1 {
-		t.Errorf("the same: %+v", v)
-	}
-	if v := compare(a[:3], b[:3], 0); v.Different {
-		t.Errorf("three runs cannot tell: %+v", v)
-	}
-	if v := compare([]float64{0, 0}, []float64{0, 0}, 0); math.IsNaN(v.P) || math.IsNaN(v.Ratio) {
+	if v := compareApart([]float64{0, 0}, []float64{0, 0}, 0); math.IsNaN(v.P) || math.IsNaN(v.Ratio) {
 		t.Errorf("nothing: %+v", v)
+	}
+}
+
+// How often a difference is told on a machine whose speed drifts by a third
+// from round to round, while each run has an error of 3 % of its own: hardly
+// ever where there is none, and nearly always where there is one of 15 %.
+func TestDrift(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	const tries, error = 1000, 0.03
+	told := map[string]int{}
+	for range tries {
+		r := Result{Points: []Point{{Clients: 1}}, Subjects: []Subject{
+			{Name: "a", Cells: []Cell{{}}}, {Name: "like a", Cells: []Cell{{}}},
+			{Name: "slower", Cells: []Cell{{}}}, {Name: "a again", Again: true, Cells: []Cell{{}}},
+		}}
+		for round := range 5 {
+			speed := 1 + random.Float64()/3
+			for i := range r.Subjects {
+				s := &r.Subjects[i]
+				cpu := speed * (1 + error*random.NormFloat64())
+				if s.Name == "slower" {
+					cpu *= 1.15
+				}
+				s.Cells[0].Runs = append(s.Cells[0].Runs, Run{Round: round, CPU: cpu})
+			}
+		}
+		r.conclude(nil)
+		for _, s := range r.Subjects {
+			if s.Cells[0].Against["cpu"].Different {
+				told[s.Name]++
+			}
+		}
+	}
+	if told["like a"] > tries*5/100 || told["a again"] > 0 {
+		t.Errorf("of %d times, a difference was told where there was none: %v", tries, told)
+	}
+	if told["slower"] < tries*95/100 {
+		t.Errorf("of %d times, the difference was told in %d", tries, told["slower"])
 	}
 }
 
@@ -54,8 +120,8 @@ func TestCellLeavesOutWhatDoesNotCount(t *testing.T) {
 // Where a side does not count, nothing is compared.
 func TestNoRatioOfWhatDoesNotCount(t *testing.T) {
 	runs := func(cpu float64, why string) (all []Run) {
-		for range 5 {
-			all = append(all, Run{CPU: cpu, Requests: 1, Judgement: Judgement{Invalid: why}})
+		for round := range 5 {
+			all = append(all, Run{Round: round, CPU: cpu, Requests: 1, Judgement: Judgement{Invalid: why}})
 			cpu *= 1.001
 		}
 		return all

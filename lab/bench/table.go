@@ -112,10 +112,12 @@ func (s Subject) verdict(c Cell) string {
 		return "INVALID"
 	case !compared:
 		return ""
-	case !v.Different:
+	case v.Different:
+		return "× " + times(v.Ratio)
+	case v.same():
 		return "the same"
 	}
-	return fmt.Sprintf("× %.2f", v.Ratio)
+	return "?"
 }
 
 // Text writes the result for people: a table of 80 columns, and in sentences
@@ -130,7 +132,9 @@ func (r Result) Text(w io.Writer, style report.Style) {
 		}
 		r.table(w, style, j, r.title(p))
 	}
-	r.twinsTable(w, style)
+	for j := range r.Points {
+		r.twinsTable(w, style, j)
+	}
 	for _, line := range r.Sentences() {
 		fmt.Fprintln(w, line)
 	}

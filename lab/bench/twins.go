@@ -3,6 +3,9 @@ package bench
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
+	"unicode/utf8"
 
 	"socketlab/lab/report"
 )
@@ -11,18 +14,25 @@ import (
 func (r *Result) compareTwins(point int) {
 	for i := range r.Subjects {
 		s := &r.Subjects[i]
-		cell := &s.Cells[point]
 		for _, name := range s.Twins {
-			twin, found := r.cell(name, r.Points[point])
-			if !found || twin.Invalid != "" || cell.Invalid != "" || s.Failure != "" {
+			twin := r.index(name)
+			if twin < 0 {
 				continue
 			}
-			if cell.Twins == nil {
-				cell.Twins = map[string]map[string]Verdict{}
+			if verdicts := r.verdicts(twin, i, point); len(verdicts) > 0 {
+				cell := &s.Cells[point]
+				if cell.Twins == nil {
+					cell.Twins = map[string]map[string]Verdict{}
+				}
+				cell.Twins[name] = verdicts
 			}
-			cell.Twins[name] = r.verdicts(twin, *cell, point)
 		}
 	}
+}
+
+// index is where the subject of that name is; -1: nowhere.
+func (r *Result) index(name string) int {
+	return slices.IndexFunc(r.Subjects, func(s Subject) bool { return s.Name == name })
 }
 
 // asGood are the metrics in which a subject is held against its twin.
@@ -31,52 +41,76 @@ var asGood = []struct {
 	cost         bool // less is better
 }{{"CPU/req", "cpu", true}, {"requests/s", "rate", false}, {"p99", "p99", true}}
 
-// twinsFigures are how good a subject is where its twin is 1: more is better.
-func (r Result) twinsFigures() (t Table, any bool) {
-	t.Head = []string{"As good as C?"}
+// twinsFigures are how good each subject is at a point where its twin is 1: more
+// is better.
+func (r Result) twinsFigures(point int) (t Table, known bool) {
+	t.Head = []string{"As good as C? " + r.title(r.Points[point])}
 	for _, a := range asGood {
 		t.Head = append(t.Head, a.head)
 	}
-	for j, p := range r.Points {
-		for _, s := range r.Subjects {
-			for _, name := range s.Twins {
-				verdicts := s.Cells[j].Twins[name]
-				row := Row{Name: fmt.Sprintf("%s / %s, %s", harmless(s.Name), name, r.title(p))}
-				for _, a := range asGood {
-					v, known := verdicts[a.metric]
-					row.Cells = append(row.Cells, v.asGood(known, a.cost))
-				}
-				row.Bad = len(verdicts) == 0
-				t.Rows = append(t.Rows, row)
+	for _, s := range r.Subjects {
+		for _, name := range s.Twins {
+			if len(s.Cells[point].Runs) == 0 {
+				continue
 			}
+			verdicts := s.Cells[point].Twins[name]
+			known = known || len(verdicts) > 0
+			row := Row{Name: harmless(s.Name) + " / " + name, Bad: len(verdicts) == 0}
+			for _, a := range asGood {
+				v := verdicts[a.metric]
+				if a.cost {
+					v = v.Inverse()
+				}
+				row.Cells = append(row.Cells, v.String())
+			}
+			t.Rows = append(t.Rows, row)
 		}
 	}
-	return t, len(t.Rows) > 0
+	return t, known
 }
 
-func (v Verdict) asGood(known, cost bool) string {
-	if !known || v.Ratio == 0 {
+// Inverse is the verdict the other way round.
+func (v Verdict) Inverse() Verdict {
+	if v.Ratio > 0 {
+		v.Ratio = 1 / v.Ratio
+	}
+	if v.Lo > 0 {
+		v.Lo, v.Hi = 1/v.Hi, 1/v.Lo
+	}
+	return v
+}
+
+// String is the ratio with its interval.
+func (v Verdict) String() string {
+	if v.Ratio == 0 {
 		return "–"
 	}
-	ratio := v.Ratio
-	if cost {
-		ratio = 1 / ratio
-	}
-	text := fmt.Sprintf("%.2f", ratio)
-	if !v.Different {
-		text = "≈ " + text
+	text := times(v.Ratio)
+	if v.Confidence > 0 {
+		text += " (" + times(v.Lo) + "–" + times(v.Hi) + ")"
 	}
 	return text
 }
 
-func (r Result) twinsTable(w io.Writer, style report.Style) {
-	t, any := r.twinsFigures()
-	if !any {
+// times is a ratio.
+func times(x float64) string {
+	if x >= 9.995 {
+		return digits(x, 2)
+	}
+	return strconv.FormatFloat(x, 'f', 2, 64)
+}
+
+func (r Result) twinsTable(w io.Writer, style report.Style, point int) {
+	t, known := r.twinsFigures(point)
+	if !known {
 		return
 	}
-	const label, width = 44, 12
+	const label, width = 29, 17
 	line := func(name string, figures []string) (row string) {
-		row = pad(Shorten(name, label-1), label)
+		if utf8.RuneCountInString(name) >= label {
+			row, name = name+"\n", ""
+		}
+		row += pad(name, label)
 		for _, figure := range figures {
 			row += flush(figure, width)
 		}
@@ -85,6 +119,6 @@ func (r Result) twinsTable(w io.Writer, style report.Style) {
 	fmt.Fprintln(w)
 	fmt.Fprintln(w, paint(style, "1", line(t.Head[0], t.Head[1:])))
 	for _, row := range t.Rows {
-		fmt.Fprintln(w, line(" "+row.Name, row.Cells))
+		fmt.Fprintln(w, line(" "+Shorten(row.Name, label-2), row.Cells))
 	}
 }
