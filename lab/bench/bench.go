@@ -74,9 +74,12 @@ func Bench(ctx context.Context, servers []Server, o Options) (Result, error) {
 		again.Name, again.Again, again.Twins = again.Name+" again", true, nil
 		r.Subjects = append(r.Subjects, again)
 	}
-	err := r.rounds(ctx, o)
-	if err == nil && o.Calls {
+	var err error
+	if o.Calls { // first: where nobody can count them, that is said at once
 		err = r.countCalls(ctx, o)
+	}
+	if err == nil {
+		err = r.rounds(ctx, o)
 	}
 	if ctx.Err() != nil {
 		r.Partial, err = true, nil

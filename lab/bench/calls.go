@@ -51,21 +51,22 @@ func counters(s *Subject) (all []counter) {
 func (r *Result) countCalls(ctx context.Context, o Options) error {
 	const brief = 300 * time.Millisecond
 	o.Duration = min(o.Duration, brief)
+	for i := range r.Subjects {
+		if len(counters(&r.Subjects[i])) == 0 {
+			return errors.New("--syscalls needs perf or strace to count those of a command; install one: apt-get install strace")
+		}
+	}
 	start, done, runs := time.Now(), 0, r.runs()
 	for i := range r.Subjects {
 		s := &r.Subjects[i]
-		all := counters(s)
 		for p := range o.Points {
 			cell := &s.Cells[p]
 			if s.Failure != "" || s.Again || cell.skipped(r.Setting.Mode) || ctx.Err() != nil {
 				continue
 			}
 			o.Progress(Step{s.Name, 0, o.Rounds, r.title(o.Points[p]), timeLeft(start, done, runs, o.Duration)})
-			if len(all) == 0 {
-				return errors.New("--syscalls needs perf or strace to count those of a command; install one: apt-get install strace")
-			}
 			var errs []error
-			for _, c := range all {
+			for _, c := range counters(s) {
 				calls, err := o.callsOf(ctx, s, o.Points[p], c)
 				if err == nil {
 					cell.Calls, cell.CallsBy = calls, c.name()
@@ -73,7 +74,10 @@ func (r *Result) countCalls(ctx context.Context, o Options) error {
 				}
 				errs = append(errs, err)
 			}
-			if err := errors.Join(errs...); cell.CallsBy == "" && ctx.Err() == nil {
+			err := errors.Join(errs...)
+			if wrong, ok := errors.AsType[*ServerError](err); ok && cell.CallsBy == "" {
+				s.fail(r.title(o.Points[p]), wrong)
+			} else if cell.CallsBy == "" && ctx.Err() == nil {
 				return fmt.Errorf("%s: system calls cannot be counted: %w", s.Name, err)
 			}
 			done++
