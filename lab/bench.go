@@ -101,6 +101,9 @@ func (cmd *benchCmd) Run(color colorFlag) error {
 	if err != nil {
 		return err
 	}
+	if err := bench.CheckTargets(cmd.Report); err != nil {
+		return err
+	}
 	var line progress
 	options.Progress = line.step
 	result, err := bench.Bench(ctx, servers, options)
@@ -209,26 +212,31 @@ func (cmd *benchCmd) options() (o bench.Options, err error) {
 			Mode: cmd.Mode, Rate: cmd.Rate, Rounds: cmd.Rounds, Threads: cmd.Threads, Over: "clients",
 		},
 		Duration: cmd.Duration, Freeze: cmd.Freeze, Patience: cmd.Timeout, Calls: cmd.Syscalls,
+		Asked: append([]string{"lab"}, os.Args[1:]...),
 	}
 	if cmd.Rate > 0 {
 		o.Mode = "rate"
 	}
 	most := 0
+	add := func(p bench.Point) {
+		if !slices.Contains(o.Points, p) {
+			o.Points = append(o.Points, p)
+		}
+		most = max(most, p.Clients+p.Idle)
+	}
 	for _, size := range cmd.Size {
 		for _, n := range cmd.Idle {
 			active := cmd.Active
 			if active == 0 {
 				active = 10
 			}
-			o.Points = append(o.Points, bench.Point{Clients: active, Idle: n, Size: size})
-			most = max(most, active+n)
+			add(bench.Point{Clients: active, Idle: n, Size: size})
 		}
 		if len(cmd.Idle) > 0 {
 			continue
 		}
 		for _, n := range cmd.Clients {
-			o.Points = append(o.Points, bench.Point{Clients: n, Size: size})
-			most = max(most, n)
+			add(bench.Point{Clients: n, Size: size})
 		}
 	}
 	switch {

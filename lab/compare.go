@@ -84,6 +84,11 @@ func (cmd *compareCmd) Run(color colorFlag) error {
 	if err := bench.CheckFiles(cmd.Crowd); err != nil {
 		return err
 	}
+	if cmd.HTML != "" {
+		if err := bench.CheckTargets([]bench.Target{{Target: report.Target{Format: "html", File: cmd.HTML}}}); err != nil {
+			return err
+		}
+	}
 	ctx, stop := untilInterrupt()
 	defer stop()
 	var line progress

@@ -40,6 +40,7 @@ type Options struct {
 	Patience time.Duration // how long a client waits for any one byte
 	Calls    bool          // count system calls too
 	Baseline *Result       // to compare with; nil: nothing
+	Asked    []string      // the command line, for the record
 	Progress func(Step)    // told before each run
 }
 
@@ -62,7 +63,7 @@ func Bench(ctx context.Context, servers []Server, o Options) (Result, error) {
 	o.divide()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(o.Threads + runtime.GOMAXPROCS(0))) // see thread.wait
 	r := Result{
-		Schema: schema, Started: time.Now(), Machine: ThisMachine(),
+		Schema: schema, Asked: o.Asked, Started: time.Now(), Machine: ThisMachine(),
 		Setting: o.Setting, Points: o.Points,
 	}
 	for _, s := range servers {

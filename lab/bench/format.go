@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,6 +49,20 @@ func (t *Target) UnmarshalText(text []byte) error {
 		return errors.New("where to? say svg=FOLDER")
 	case t.File == "":
 		return fmt.Errorf("where to? say %s=FILE; - is standard output", t.Format)
+	}
+	return nil
+}
+
+// CheckTargets reports whether the folder of each report is there: it would be a
+// pity to find out when all is measured.
+func CheckTargets(targets []Target) error {
+	for _, to := range targets {
+		if to.File == "-" || to.Format == "svg" {
+			continue
+		}
+		if _, err := os.Stat(filepath.Dir(to.File)); err != nil {
+			return fmt.Errorf("cannot write the %s report to %s: there is no folder %s", to.Format, to.File, filepath.Dir(to.File))
+		}
 	}
 	return nil
 }

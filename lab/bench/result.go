@@ -14,7 +14,8 @@ import (
 
 // A Result is what lab bench found out: docs/schema/bench-1.schema.json.
 type Result struct {
-	Schema   string    `json:"schema"` // "lab.bench/1"
+	Schema   string    `json:"schema"`          // "lab.bench/1"
+	Asked    []string  `json:"asked,omitempty"` // the command line
 	Started  time.Time `json:"started"`
 	MS       int64     `json:"ms"`
 	Partial  bool      `json:"partial,omitempty"` // it was interrupted: this is what there is
