@@ -179,31 +179,29 @@ func (r Result) HGRM(w io.Writer) error {
 // Markdown writes a table for each point, in GitHub's dialect.
 func (r Result) Markdown(w io.Writer) error {
 	var b strings.Builder
-	b.WriteString("## lab bench\n\n" + literal(r.Machine.String()) + "\n")
+	b.WriteString("## lab bench\n\n" + Literal(r.Machine.String()) + "\n")
 	if r.Partial {
 		b.WriteString("\nPARTIAL: it was interrupted.\n")
 	}
-	r.Tables(&b)
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-// Tables writes the tables and sentences of the Markdown alone.
-func (r Result) Tables(b *strings.Builder) {
 	for j := range r.Points {
-		b.WriteString("\n" + r.tableOf(j).Markdown())
+		b.WriteString("\n" + r.At(j).Markdown())
 	}
 	for j := range r.Points {
-		if t, known := r.twinsFigures(j); known {
+		if t, known := r.AsGoodAt(j); known {
 			b.WriteString("\n" + t.Markdown())
 		}
 	}
 	for _, line := range r.Sentences() {
-		if line == "" || !strings.HasPrefix(line, "  ") {
+		switch {
+		case line == "":
+			continue
+		case !strings.HasPrefix(line, "  "):
 			b.WriteString("\n")
 		}
-		b.WriteString(literal(strings.TrimSpace(line)) + "\n")
+		b.WriteString(Literal(strings.TrimSpace(line)) + "\n")
 	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 // Markdown is the table in GitHub's dialect.
@@ -211,13 +209,13 @@ func (t Table) Markdown() string {
 	var b strings.Builder
 	b.WriteString("| " + strings.Join(t.Head, " | ") + " |\n|---" + strings.Repeat("|--:", len(t.Head)-1) + "|\n")
 	for _, row := range t.Rows {
-		fmt.Fprintf(&b, "| %s | %s |\n", literal(row.Name), strings.Join(row.Cells, " | "))
+		fmt.Fprintf(&b, "| %s | %s |\n", Literal(row.Name), strings.Join(row.Cells, " | "))
 	}
 	return b.String()
 }
 
-// literal is text that Markdown shows as it is.
-func literal(s string) string {
+// Literal is text that Markdown shows as it is.
+func Literal(s string) string {
 	var b strings.Builder
 	for _, c := range s {
 		if strings.ContainsRune("\\`*_[]<>#|~&@$", c) {

@@ -58,10 +58,10 @@ func (r Result) View() View {
 		Partial: r.Partial, Pictures: r.Pictures(),
 	}
 	for j := range r.Points {
-		v.Tables = append(v.Tables, r.tableOf(j))
+		v.Tables = append(v.Tables, r.At(j))
 	}
 	for j := range r.Points {
-		if t, known := r.twinsFigures(j); known {
+		if t, known := r.AsGoodAt(j); known {
 			v.Tables = append(v.Tables, t)
 		}
 	}
@@ -77,8 +77,8 @@ func (r Result) View() View {
 	return v
 }
 
-// tableOf has all subjects at a point.
-func (r Result) tableOf(point int) (t Table) {
+// At has all subjects at a point, each with all its figures.
+func (r Result) At(point int) (t Table) {
 	t.Head = []string{r.title(r.Points[point])}
 	for _, c := range r.columns() {
 		t.Head = append(t.Head, c.head)

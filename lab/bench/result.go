@@ -183,6 +183,9 @@ func (r Result) x(p Point) float64 {
 	return float64(p.Clients)
 }
 
+// Title says a point in words.
+func (r Result) Title(point int) string { return r.title(r.Points[point]) }
+
 // title says a point in words, without what is the same at all points.
 func (r Result) title(p Point) string {
 	sizes, idle := false, false

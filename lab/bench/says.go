@@ -36,7 +36,7 @@ func (r Result) Sentences() (lines []string) {
 	}
 	twins := false
 	for j := range r.Points {
-		_, known := r.twinsFigures(j)
+		_, known := r.AsGoodAt(j)
 		twins = twins || known
 	}
 	if twins {
@@ -47,7 +47,9 @@ func (r Result) Sentences() (lines []string) {
 	r.sayLate(say)
 	r.sayCalls(say)
 	gap()
-	r.sayNoise(say)
+	if r.sayNoise(say) {
+		say("CPU is: CPU time per request, compared with %s in the same rounds; ?: it takes more of them to tell.", harmless(r.Subjects[r.First].Name))
+	}
 	r.sayBefore(say)
 	for len(lines) > 0 && lines[len(lines)-1] == "" {
 		lines = lines[:len(lines)-1]
@@ -122,14 +124,14 @@ func (r Result) sayCalls(say func(string, ...any)) {
 	}
 }
 
-// sayNoise says what can be told apart.
-func (r Result) sayNoise(say func(string, ...any)) {
+// sayNoise says what can be told apart, and reports whether anything is compared.
+func (r Result) sayNoise(say func(string, ...any)) (compared bool) {
 	last := Subject{}
 	if len(r.Subjects) > 0 {
 		last = r.Subjects[len(r.Subjects)-1]
 	}
 	if !last.Again || r.Setting.Mode == "idle" {
-		return
+		return false
 	}
 	first, worst, known := r.Subjects[r.First], 0.0, false
 	for j := range r.Points {
@@ -142,16 +144,16 @@ func (r Result) sayNoise(say func(string, ...any)) {
 	name := harmless(first.Name)
 	if !known {
 		say("How much %s differs from itself is not known: nothing is compared.", name)
-		return
+		return false
 	}
-	say("%s, measured twice in each round, differs from itself by up to %s: no smaller difference is told. CPU is: CPU time per request, compared with %s in the same rounds; ?: it takes more of them to tell.",
-		name, percent(worst), name)
+	say("%s, measured twice in each round, differs from itself by up to %s in CPU time: no smaller difference is told.", name, percent(worst))
 	if worst > mostNoise {
 		say("INVALID: where that is more than %s nothing is compared; try again on a quiet machine.", percent(mostNoise))
 	}
 	if r.Setting.Rounds < enough {
 		say("With fewer than %d rounds no difference can be told from chance.", enough)
 	}
+	return true
 }
 
 func (r Result) sayBefore(say func(string, ...any)) {

@@ -74,7 +74,8 @@ const confidence = 0.90
 // difference can be told from chance: with four, 88 % is all that there is.
 const enough = 5
 
-func estimate(values []float64) Estimate {
+// NewEstimate sums up.
+func NewEstimate(values []float64) Estimate {
 	s := benchmath.AssumeNothing.Summary(benchmath.NewSample(values, &benchmath.DefaultThresholds), confidence)
 	e := Estimate{Median: s.Center, Lo: s.Lo, Hi: s.Hi, Confidence: s.Confidence, Runs: len(values)}
 	if math.IsInf(s.Lo, 0) || math.IsInf(s.Hi, 0) || math.IsNaN(s.Lo) {
@@ -109,7 +110,7 @@ type Verdict struct {
 // difference if 1 is outside of their interval, and if it is more than the same
 // server differs from itself. That 1 is outside is the sign test.
 func comparePairs(ratios []float64, noise float64) Verdict {
-	e := estimate(ratios)
+	e := NewEstimate(ratios)
 	return Verdict{
 		Ratio: e.Median, Lo: e.Lo, Hi: e.Hi, Confidence: e.Confidence, Rounds: e.Runs, P: signTest(ratios), Noise: noise,
 		Different: e.Confidence > 0 && (e.Lo > 1 || e.Hi < 1) && math.Abs(e.Median-1) > noise,
@@ -143,8 +144,8 @@ func compareApart(before, after []float64, noise float64) Verdict {
 	y := benchmath.NewSample(after, &benchmath.DefaultThresholds)
 	c := benchmath.AssumeNothing.Compare(x, y)
 	v := Verdict{Ratio: 1, P: c.P, Noise: noise}
-	if median := estimate(before).Median; median != 0 {
-		v.Ratio = estimate(after).Median / median
+	if median := NewEstimate(before).Median; median != 0 {
+		v.Ratio = NewEstimate(after).Median / median
 	}
 	if math.IsNaN(v.P) { // all values are the same
 		v.P = 1
@@ -228,7 +229,7 @@ func (c *Cell) sumUp() {
 	c.Summary = map[string]Estimate{}
 	for _, m := range metrics {
 		if values := c.values(m); len(values) > 0 {
-			c.Summary[m.name] = estimate(values)
+			c.Summary[m.name] = NewEstimate(values)
 		}
 	}
 }
@@ -298,7 +299,7 @@ func (r *Result) noise(point int, m metric) float64 {
 	if len(off) == 0 {
 		return 0
 	}
-	return estimate(off).Median
+	return NewEstimate(off).Median
 }
 
 // compareWith compares each subject with itself in an earlier result.

@@ -7,11 +7,11 @@ import (
 )
 
 func TestEstimate(t *testing.T) {
-	e := estimate([]float64{5, 1, 4, 2, 3})
+	e := NewEstimate([]float64{5, 1, 4, 2, 3})
 	if e.Median != 3 || e.Lo != 1 || e.Hi != 5 || e.Confidence < 0.93 || e.Runs != 5 {
 		t.Errorf("five runs: %+v, want from the least to the greatest", e)
 	}
-	e = estimate([]float64{1, 2})
+	e = NewEstimate([]float64{1, 2})
 	if e.Median != 1.5 || e.Confidence != 0 || math.IsInf(e.Lo, 0) || e.spread() != 0 {
 		t.Errorf("two runs: %+v, want no interval", e)
 	}

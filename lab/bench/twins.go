@@ -36,14 +36,11 @@ func (r *Result) index(name string) int {
 }
 
 // asGood are the metrics in which a subject is held against its twin.
-var asGood = []struct {
-	head, metric string
-	cost         bool // less is better
-}{{"CPU/req", "cpu", true}, {"requests/s", "rate", false}, {"p99", "p99", true}}
+var asGood = []struct{ head, metric string }{{"CPU/req", "cpu"}, {"requests/s", "rate"}, {"p99", "p99"}}
 
-// twinsFigures are how good each subject is at a point where its twin is 1: more
-// is better.
-func (r Result) twinsFigures(point int) (t Table, known bool) {
+// AsGoodAt is how good each subject is at a point where its twin is 1: more is
+// better.
+func (r Result) AsGoodAt(point int) (t Table, known bool) {
 	t.Head = []string{"As good as C? " + r.title(r.Points[point])}
 	for _, a := range asGood {
 		t.Head = append(t.Head, a.head)
@@ -57,11 +54,7 @@ func (r Result) twinsFigures(point int) (t Table, known bool) {
 			known = known || len(verdicts) > 0
 			row := Row{Name: harmless(s.Name) + " / " + name, Bad: len(verdicts) == 0}
 			for _, a := range asGood {
-				v := verdicts[a.metric]
-				if a.cost {
-					v = v.Inverse()
-				}
-				row.Cells = append(row.Cells, v.String())
+				row.Cells = append(row.Cells, verdicts[a.metric].AsGood(a.metric).String())
 			}
 			t.Rows = append(t.Rows, row)
 		}
@@ -69,11 +62,12 @@ func (r Result) twinsFigures(point int) (t Table, known bool) {
 	return t, known
 }
 
-// Inverse is the verdict the other way round.
-func (v Verdict) Inverse() Verdict {
-	if v.Ratio > 0 {
-		v.Ratio = 1 / v.Ratio
+// AsGood turns a verdict around if it is on a cost, of which less is better.
+func (v Verdict) AsGood(metric string) Verdict {
+	if metric == "rate" || v.Ratio == 0 {
+		return v
 	}
+	v.Ratio = 1 / v.Ratio
 	if v.Lo > 0 {
 		v.Lo, v.Hi = 1/v.Hi, 1/v.Lo
 	}
@@ -101,7 +95,7 @@ func times(x float64) string {
 }
 
 func (r Result) twinsTable(w io.Writer, style report.Style, point int) {
-	t, known := r.twinsFigures(point)
+	t, known := r.AsGoodAt(point)
 	if !known {
 		return
 	}

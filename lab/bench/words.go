@@ -21,6 +21,9 @@ func count(n int, of string) string {
 	return grouped(n) + " " + of
 }
 
+// Clients is a number of clients.
+func Clients(n int) string { return count(n, "client") }
+
 // grouped is a number with commas.
 func grouped(n int) string {
 	text := strconv.Itoa(n)

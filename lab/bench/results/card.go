@@ -2,32 +2,34 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"socketlab/lab/bench"
 )
 
 // card is a model's own figures, as its page in docs shows them.
-func card(model string, of map[string]bench.Result) string {
+func card(model string, of figures) string {
 	var b strings.Builder
-	b.WriteString("| echo, 64 bytes | requests/s | p50 | p99 | CPU/req | threads | processes | as good as C |\n|---|--:|--:|--:|--:|--:|--:|---|\n")
-	for _, experiment := range []string{"one", "echo", "eight"} {
-		r := of[experiment]
+	b.WriteString("| echo, 64 bytes | requests/s | p50 | p99 | CPU/req | threads | processes | CPU: as good as C |\n|---|--:|--:|--:|--:|--:|--:|---|\n")
+	rows := map[int]string{} // by number of clients
+	for _, experiment := range []string{"echo", "eight"} {
+		r := of.results[experiment]
 		for j, p := range r.Points {
 			s, found := subject(r, model)
-			if !found || len(s.Cells[j].Runs) == 0 || p.Size != 64 {
+			if !found || len(s.Cells[j].Runs) == 0 {
 				continue
 			}
-			clients := fmt.Sprintf("%d clients", p.Clients)
-			if p.Clients == 1 {
-				clients = "1 client"
-			}
-			row := append([]string{clients}, s.Cells[j].Figures("rate", "p50", "p99", "cpu", "threads", "processes")...)
-			fmt.Fprintf(&b, "| %s | %s |\n", strings.Join(row, " | "), asGood(s, j))
+			row := append([]string{r.Title(j)}, s.Cells[j].Figures("rate", "p50", "p99", "cpu", "threads", "processes")...)
+			rows[p.Clients] = fmt.Sprintf("| %s | %s |\n", strings.Join(row, " | "), asGood(s, j))
 		}
 	}
+	for _, clients := range slices.Sorted(maps.Keys(rows)) {
+		b.WriteString(rows[clients])
+	}
 	says := func(experiment, format string, figures ...string) {
-		if s, found := subject(of[experiment], model); found && len(s.Cells[0].Runs) > 0 {
+		if s, found := subject(of.results[experiment], model); found && len(s.Cells[0].Runs) > 0 {
 			var args []any
 			for _, figure := range s.Cells[0].Figures(figures...) {
 				args = append(args, figure)
@@ -45,20 +47,12 @@ func card(model string, of map[string]bench.Result) string {
 func asGood(s bench.Subject, point int) string {
 	var all []string
 	for _, name := range s.Twins {
-		text := "–"
-		if v, known := s.Cells[point].Twins[name]["cpu"]; known && v.Ratio > 0 {
-			text = fmt.Sprintf("%.2f of %s", 1/v.Ratio, name)
+		if v, known := s.Cells[point].Twins[name]["cpu"]; known {
+			all = append(all, v.AsGood("cpu").String()+" of "+name)
 		}
-		all = append(all, text)
+	}
+	if len(all) == 0 {
+		return "–"
 	}
 	return strings.Join(all, ", ")
-}
-
-func subject(r bench.Result, name string) (bench.Subject, bool) {
-	for _, s := range r.Subjects {
-		if s.Name == name {
-			return s, true
-		}
-	}
-	return bench.Subject{}, false
 }

@@ -1,136 +1,167 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
-	"math"
-	"regexp"
-	"strconv"
-	"strings"
 
 	"socketlab/lab/bench"
 )
+
+// figures are what was measured, by the experiment's name.
+type figures struct {
+	results map[string]bench.Result
+	ratios  map[string][]ratio
+}
 
 // A goal is what the lab asks of its own pages.
 type goal struct {
 	says  string
 	least float64 // 0: there is no least
-	most  float64
-	of    func(all figures) []value
+	most  float64 // 0: there is no most
+	of    func(all figures) map[string]bench.Verdict
 }
 
-// A value is one measured figure.
-type value struct {
-	of string
-	is float64
+// crowds are numbers of clients: the columns of those goals that have a value for each.
+var crowds = []string{"10 clients", "100 clients", "1,000 clients"}
+
+var crowded = []goal{
+	{"CPU of C select / select, 64 B", 0.95, 0, beside("echo", "select", "select", "cpu")},
+	{"CPU of C select / select, 4 KiB", 0.95, 0, beside("large", "select", "select", "cpu")},
+	{"CPU of C poll / poll, 64 B", 0.95, 0, beside("echo", "poll", "poll", "cpu")},
+	{"CPU of C poll / poll, 4 KiB", 0.95, 0, beside("large", "poll", "poll", "cpu")},
+	{"CPU of C epoll / goroutine, 64 B", 0.85, 0, beside("echo", "goroutine", "epoll", "cpu")},
+	{"CPU of C epoll / goroutine, 4 KiB", 0.85, 0, beside("large", "goroutine", "epoll", "cpu")},
+	{"CPU of C thread / goroutine, 64 B", 1.2, 0, beside("echo", "goroutine", "thread", "cpu")},
+	{"CPU of C thread / goroutine, 4 KiB", 1.2, 0, beside("large", "goroutine", "thread", "cpu")},
+	{"p99 of select / C select", 0, 1.2, beside("echo", "select", "select", "p99")},
+	{"p99 of poll / C poll", 0, 1.2, beside("echo", "poll", "poll", "p99")},
+	{"p99 of goroutine / C epoll", 0, 1.2, beside("echo", "goroutine", "epoll", "p99")},
+	{"CPU of the generator / of one in C", 0, 1.15, benchmark("generator")},
 }
 
-// figures are what was measured, by the experiment's name.
-type figures struct {
-	results    map[string]bench.Result
-	benchmarks map[string]string
-}
-
-var goals = []goal{
-	{"CPU of C blocking / blocking", 0.95, 0, beside("one", "blocking", "blocking", "cpu", true)},
-	{"CPU of C select / select", 0.95, 0, beside("echo large", "select", "select", "cpu", true)},
-	{"CPU of C poll / poll", 0.95, 0, beside("echo large", "poll", "poll", "cpu", true)},
-	{"CPU of C epoll / goroutine", 0.85, 0, beside("echo large", "goroutine", "epoll", "cpu", true)},
-	{"CPU of C thread / goroutine", 1.2, 0, beside("echo large", "goroutine", "thread", "cpu", true)},
-	{"p99 of blocking / C blocking", 0, 1.2, beside("one", "blocking", "blocking", "p99", false)},
-	{"p99 of select / C select", 0, 1.2, beside("echo", "select", "select", "p99", false)},
-	{"p99 of poll / C poll", 0, 1.2, beside("echo", "poll", "poll", "p99", false)},
-	{"p99 of goroutine / C epoll", 0, 1.2, beside("echo", "goroutine", "epoll", "p99", false)},
-	{"connections/s of select / C epoll", 0.9, 0, beside("churn", "select", "epoll", "rate", false)},
-	{"connections/s of poll / C epoll", 0.9, 0, beside("churn", "poll", "epoll", "rate", false)},
-	{"connections/s of goroutine / C epoll", 0.9, 0, beside("churn", "goroutine", "epoll", "rate", false)},
+// alone are those with one value; of the blocking model it is that with one client.
+var alone = []goal{
+	{"CPU of C blocking / blocking, 64 B", 0.95, 0, beside("echo", "blocking", "blocking", "cpu")},
+	{"CPU of C blocking / blocking, 4 KiB", 0.95, 0, beside("large", "blocking", "blocking", "cpu")},
+	{"p99 of blocking / C blocking", 0, 1.2, beside("echo", "blocking", "blocking", "p99")},
+	{"connections/s of select / C epoll", 0.9, 0, beside("churn", "select", "epoll", "rate")},
+	{"connections/s of poll / C epoll", 0.9, 0, beside("churn", "poll", "epoll", "rate")},
+	{"connections/s of goroutine / C epoll", 0.9, 0, beside("churn", "goroutine", "epoll", "rate")},
 	{"connections/s of process", 400, 0, median("churn", "process", "rate", 1)},
-	{"start of a child / of a bare Go program", 0, 1.15, ratio("child")},
+	{"start of a child / of a bare Go program", 0, 1.15, benchmark("child")},
 	{"KiB of memory for a silent client, select", 0, 0.3, median("idle", "select", "per_client", 1024)},
 	{"KiB of memory for a silent client, poll", 0, 0.3, median("idle", "poll", "per_client", 1024)},
 	{"KiB of memory for a silent client, goroutine", 0, 9, median("idle", "goroutine", "per_client", 1024)},
 	{"KiB of memory for a silent client, process", 0, 870, median("idle", "process", "per_client", 1024)},
-	{"CPU of the generator / of one in C", 0, 1.15, ratio("generator")},
 }
 
-// beside divides a model's medians by its twin's, or the other way round.
-func beside(experiments, model, twin, metric string, upsideDown bool) func(figures) []value {
-	return func(all figures) (values []value) {
-		for name := range strings.FieldsSeq(experiments) {
-			r := all.results[name]
-			m, found := subject(r, model)
-			c, found2 := subject(r, "C "+twin)
-			if !found || !found2 {
+// beside is a model beside a twin in C: costs upside down but for p99, whose
+// goal is a most.
+func beside(experiment, model, twin, metric string) func(figures) map[string]bench.Verdict {
+	return func(all figures) map[string]bench.Verdict {
+		r, values := all.results[experiment], map[string]bench.Verdict{}
+		for j := range r.Points {
+			v, known := r.Compare(model, "C "+twin, j, metric)
+			if !known {
 				continue
 			}
-			for j, p := range r.Points {
-				a, b := m.Cells[j].Summary[metric].Median, c.Cells[j].Summary[metric].Median
-				if upsideDown {
-					a, b = b, a
-				}
-				if a > 0 && b > 0 && m.Cells[j].Invalid == "" && c.Cells[j].Invalid == "" {
-					values = append(values, value{fmt.Sprintf("%d × %d B", p.Clients, p.Size), a / b})
-				}
+			if metric == "cpu" {
+				v = v.AsGood(metric)
 			}
+			values[column(r, j)] = v
 		}
 		return values
 	}
 }
 
-func median(experiment, model, metric string, unit float64) func(figures) []value {
-	return func(all figures) (values []value) {
-		r := all.results[experiment]
-		if s, found := subject(r, model); found && len(s.Cells[0].Runs) > 0 {
-			values = append(values, value{"", s.Cells[0].Summary[metric].Median / unit})
+// column is where a value stands: with its number of clients, or alone. A goal
+// with columns has none for one client.
+func column(r bench.Result, point int) string {
+	if len(r.Points) == 1 || r.Points[point].Clients == 1 {
+		return ""
+	}
+	return r.Title(point)
+}
+
+func median(experiment, model, metric string, unit float64) func(figures) map[string]bench.Verdict {
+	return func(all figures) map[string]bench.Verdict {
+		s, found := subject(all.results[experiment], model)
+		if !found || s.Cells[0].Invalid != "" || s.Cells[0].Summary[metric].Runs == 0 {
+			return nil
+		}
+		e := s.Cells[0].Summary[metric]
+		e.Median, e.Lo, e.Hi = e.Median/unit, e.Lo/unit, e.Hi/unit
+		return map[string]bench.Verdict{"": verdict(e)}
+	}
+}
+
+func benchmark(name string) func(figures) map[string]bench.Verdict {
+	return func(all figures) map[string]bench.Verdict {
+		values := map[string]bench.Verdict{}
+		for _, r := range all.ratios[name] {
+			values[r.of] = verdict(bench.NewEstimate(r.each["ratio"]))
 		}
 		return values
 	}
 }
 
-// ratio reads what a Go benchmark says of itself.
-func ratio(benchmark string) func(figures) []value {
-	line := regexp.MustCompile(`(?m)^Benchmark(?:\w+/clients=(\d+))?.*?\s([\d.]+) ratio`)
-	return func(all figures) (values []value) {
-		for _, found := range line.FindAllStringSubmatch(all.benchmarks[benchmark], -1) {
-			x, _ := strconv.ParseFloat(found[2], 64) // digits and a point: it is one
-			values = append(values, value{found[1], x})
-		}
-		return values
+// An outcome is what can be said of a goal.
+type outcome string
+
+const (
+	reached   outcome = "✓" // the whole interval is on the right side
+	missed    outcome = "✗" // the whole interval is on the wrong side
+	undecided outcome = "?" // the goal is within the interval, or there is none
+)
+
+func (g goal) outcome(v bench.Verdict) outcome {
+	if v.Confidence == 0 {
+		return undecided
 	}
+	good, bad := v.Lo >= g.least, v.Hi < g.least
+	if g.most > 0 {
+		good, bad = v.Hi <= g.most, v.Lo > g.most
+	}
+	switch {
+	case good:
+		return reached
+	case bad:
+		return missed
+	}
+	return undecided
 }
 
-// met tells all goals, and where they are missed.
+// limit is the goal as a number.
+func (g goal) limit() string {
+	if g.most > 0 {
+		return fmt.Sprintf("≤ %v", g.most)
+	}
+	return fmt.Sprintf("≥ %v", g.least)
+}
+
+// met tells all goals.
 func met(all figures) string {
-	var b strings.Builder
-	b.WriteString("| goal | measured | |\n|---|---|---|\n")
-	for _, g := range goals {
-		limit, worst := fmt.Sprintf("≥ %v", g.least), math.Inf(1)
-		if g.most > 0 {
-			limit, worst = fmt.Sprintf("≤ %v", g.most), math.Inf(-1)
+	count := map[outcome]int{}
+	table := func(goals []goal, columns ...string) string {
+		t := bench.Table{Head: []string{"", "goal"}}
+		for _, column := range columns {
+			t.Head = append(t.Head, cmp.Or(column, "measured"))
 		}
-		var measured []string
-		for _, v := range g.of(all) {
-			text := strconv.FormatFloat(v.is, 'f', 2, 64)
-			if v.is >= 10 {
-				text = strconv.FormatFloat(v.is, 'f', 0, 64)
+		for _, g := range goals {
+			row, values := bench.Row{Name: g.says, Cells: []string{g.limit()}}, g.of(all)
+			for _, column := range columns {
+				text := "–"
+				if v, known := values[column]; known {
+					o := g.outcome(v)
+					count[o]++
+					text = string(o) + " " + v.String()
+				}
+				row.Cells = append(row.Cells, text)
 			}
-			if v.of != "" {
-				text += " (" + v.of + ")"
-			}
-			measured = append(measured, text)
-			if g.most > 0 {
-				worst = max(worst, v.is)
-			} else {
-				worst = min(worst, v.is)
-			}
+			t.Rows = append(t.Rows, row)
 		}
-		verdict := "reached"
-		switch {
-		case len(measured) == 0:
-			measured, verdict = []string{"INVALID"}, "?"
-		case g.most > 0 && worst > g.most+0.005, worst < g.least-0.005:
-			verdict = "missed"
-		}
-		fmt.Fprintf(&b, "| %s %s | %s | %s |\n", g.says, limit, strings.Join(measured, ", "), verdict)
+		return t.Markdown()
 	}
-	return b.String()
+	tables := table(crowded, crowds...) + "\n" + table(alone, "")
+	return fmt.Sprintf("✓ reached: %d; ✗ missed: %d; ? not decided, since the goal is within the interval: %d.\n\n%s", count[reached], count[missed], count[undecided], tables)
 }

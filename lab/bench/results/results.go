@@ -3,7 +3,9 @@
 //
 // What stands between two marks, <!-- NAME: make results --> and <!-- end -->,
 // is replaced; the sentences around it are people's. With names of experiments,
-// those alone are measured again; the others are kept in the user's cache.
+// those alone are measured again; the others are kept in the user's cache:
+//
+//	go run ./lab/bench/results churn idle
 package main
 
 import (
@@ -17,6 +19,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/renameio/v2"
 
@@ -24,31 +27,34 @@ import (
 	models "socketlab/models/all"
 )
 
-// An experiment is a run of lab bench.
+// An experiment is a run of lab bench, and how docs show it.
 type experiment struct {
 	name string
 	args string
-	svg  string // the chart that goes to docs/charts; "": none
+	show func(bench.Result) string
 }
 
 // family is all models, as far as they serve any number of clients. The first of
 // them is measured twice and shows the noise: one that has little of its own.
 const family = "select,poll,epoll,iouring,goroutine,roles,thread,process"
 
+// often is eight rounds, since their interval is without the least and the
+// greatest; and short ones, so that all of it takes a quarter of an hour.
+const often = " --rounds=8 --duration=400ms"
+
 var experiments = []experiment{
-	{"one", "--model=select,blocking --twin --clients=1 --size=64,4096", ""},
-	{"echo", "--model=" + family + " --twin --clients=10,100,1000", ""},
-	{"eight", "--model=goroutine,thread,process,prefork --twin --clients=8", ""},
-	{"large", "--model=select,poll,goroutine --twin --clients=10,100,1000 --size=4096", ""},
-	{"churn", "--model=" + family + ",prefork,blocking --twin --mode=churn --clients=8", ""},
-	{"idle", "--model=" + family + " --mode=idle --clients=1000 --rounds=3", ""},
-	{"silent", "--model=select,poll,epoll,goroutine --active=10 --idle=0,300,600,900", "cpu"},
+	{"echo", "--model=" + family + ",prefork,blocking --twin --clients=1,10,100,1000" + often, over("cpu", "rate", "p99")},
+	{"large", "--model=select,poll,goroutine,blocking --twin --clients=1,10,100,1000 --size=4096" + often, over("cpu", "rate", "p99")},
+	{"eight", "--model=goroutine,thread,process,prefork --twin --clients=8" + often, all},
+	{"churn", "--model=" + family + ",prefork,blocking --twin --mode=churn --clients=8" + often, all},
+	{"idle", "--model=" + family + " --mode=idle --clients=1000 --duration=400ms", all},
+	{"silent", "--model=epoll,select,poll,iouring,goroutine --active=10 --idle=0,100,900,1000,10000" + often, growth},
 }
 
 // benchmarks are Go's own, that measure what lab bench cannot.
-var benchmarks = map[string]string{
-	"generator": "go test ./lab/bench -run ^$ -bench Generator -benchtime 9x",
-	"child":     "go test ./lab -run ^$ -bench Child -benchtime 300x",
+var benchmarks = []struct{ name, args string }{
+	{"generator", "./lab/bench -run ^$ -bench Generator -benchtime 3x -count 5"},
+	{"child", "./lab -run ^$ -bench Child -benchtime 100x -count 5"},
 }
 
 func main() {
@@ -68,6 +74,18 @@ func run(ctx context.Context, names []string) error {
 		return err
 	}
 	wanted := func(name string) bool { return len(names) == 0 || slices.Contains(names, name) }
+	var known []string
+	for _, e := range experiments {
+		known = append(known, e.name)
+	}
+	for _, b := range benchmarks {
+		known = append(known, b.name)
+	}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("no experiment %q; there are %s", name, strings.Join(known, ", "))
+		}
+	}
 	for _, e := range experiments {
 		if wanted(e.name) {
 			if err := e.measure(ctx, kept(e.name)); err != nil {
@@ -75,9 +93,9 @@ func run(ctx context.Context, names []string) error {
 			}
 		}
 	}
-	for name, command := range benchmarks {
-		if wanted(name) {
-			if err := goTest(ctx, command, kept(name)); err != nil {
+	for _, b := range benchmarks {
+		if wanted(b.name) {
+			if err := goTest(ctx, b.args, kept(b.name)); err != nil {
 				return err
 			}
 		}
@@ -97,7 +115,7 @@ func keep() (func(name string) string, error) {
 
 // measure runs the experiment as anybody would.
 func (e experiment) measure(ctx context.Context, file string) error {
-	args := append([]string{"bench", "--report=json=" + file}, strings.Fields(e.args)...)
+	args := e.command(file)
 	cmd := exec.CommandContext(ctx, "bin/lab", args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
@@ -105,84 +123,113 @@ func (e experiment) measure(ctx context.Context, file string) error {
 	return errors.Join(cmd.Run(), ctx.Err())
 }
 
+func (e experiment) command(file string) []string {
+	return append([]string{"bench", "--report=json=" + file}, strings.Fields(e.args)...)
+}
+
+// read is what was measured last, if that was the experiment as it is now.
+func (e experiment) read(file string) (bench.Result, error) {
+	r, err := bench.ReadResult(file)
+	again := "measure it: go run ./lab/bench/results " + e.name
+	switch {
+	case err != nil:
+		return r, fmt.Errorf("%s was never measured on this machine: %w; %s", e.name, err, again)
+	case !slices.Equal(r.Asked, append([]string{"lab"}, e.command(file)...)):
+		return r, fmt.Errorf("%s was measured with another command: %q; %s", e.name, r.Asked, again)
+	case r.Partial:
+		return r, fmt.Errorf("%s was interrupted; %s", e.name, again)
+	case r.Machine != bench.ThisMachine():
+		return r, fmt.Errorf("%s was measured on another machine: %v; %s", e.name, r.Machine, again)
+	}
+	return r, nil
+}
+
 // write puts all measurements where they are shown.
 func write(kept func(name string) string) error {
-	all := figures{map[string]bench.Result{}, map[string]string{}}
+	all := figures{map[string]bench.Result{}, map[string][]ratio{}}
 	for _, e := range experiments {
-		r, err := bench.ReadResult(kept(e.name))
+		r, err := e.read(kept(e.name))
 		if err != nil {
-			return fmt.Errorf("%s was never measured on this machine: %w", e.name, err)
-		}
-		all.results[e.name] = r
-		if err := replace("docs/results.md", e.name, e.text(r)); err != nil {
 			return err
 		}
-		if err := e.draw(r); err != nil {
+		all.results[e.name] = r
+		text := "```sh\nlab bench " + e.args + "\n```\n\n" + e.show(r)
+		for _, line := range r.Caveats() {
+			text += "\n" + bench.Literal(line) + "\n"
+		}
+		if err := replace("docs/results.md", e.name, text); err != nil {
 			return err
 		}
 	}
-	for name := range benchmarks {
-		text, err := os.ReadFile(kept(name))
+	for _, b := range benchmarks {
+		text, err := os.ReadFile(kept(b.name))
 		if err != nil {
-			return fmt.Errorf("%s was never measured on this machine: %w", name, err)
+			return fmt.Errorf("%s was never measured on this machine: %w", b.name, err)
 		}
-		all.benchmarks[name] = string(text)
-		if err := replace("docs/results.md", name, string(text)); err != nil {
+		all.ratios[b.name] = parseBenchmark(string(text))
+		if err := replace("docs/results.md", b.name, showRatios(b.args, all.ratios[b.name])); err != nil {
 			return err
 		}
 	}
 	for _, m := range models.Models {
 		page := filepath.Join("docs/models", m.Name+".md")
-		if err := replace(page, "figures", card(m.Name, all.results)); err != nil {
+		if err := replace(page, "figures", card(m.Name, all)); err != nil {
 			return err
 		}
+	}
+	if err := draw(all.results["silent"], "cpu", "docs/charts/silent.svg"); err != nil {
+		return err
 	}
 	if err := replace("docs/results.md", "goals", met(all)); err != nil {
 		return err
 	}
-	return replace("docs/results.md", "machine", bench.ThisMachine().String()+"\n")
+	return replace("docs/results.md", "machine", when(all.results))
 }
 
-// draw writes the chart that docs show.
-func (e experiment) draw(r bench.Result) error {
+// draw writes a chart that docs show.
+func draw(r bench.Result, name, file string) error {
 	for _, p := range r.Pictures() {
-		if p.Name == e.svg {
-			return renameio.WriteFile("docs/charts/"+e.name+".svg", []byte(p.SVG), 0o644)
+		if p.Name == name {
+			return renameio.WriteFile(file, []byte(p.SVG), 0o644)
 		}
 	}
-	if e.svg != "" {
-		return fmt.Errorf("%s: there is no chart %q", e.name, e.svg)
-	}
-	return nil
+	return fmt.Errorf("%s: there is no chart %q", file, name)
 }
 
-// text is what docs/results.md shows of it.
-func (e experiment) text(r bench.Result) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "```sh\nlab bench %s\n```\n", e.args)
-	r.Tables(&b)
-	return b.String()
+// when says on what machine, when, and in which time.
+func when(results map[string]bench.Result) string {
+	var first, last time.Time
+	var took time.Duration
+	for _, r := range results {
+		if first.IsZero() || r.Started.Before(first) {
+			first = r.Started
+		}
+		if r.Started.After(last) {
+			last = r.Started
+		}
+		took += time.Duration(r.MS) * time.Millisecond
+	}
+	const day = "2 January 2006"
+	date := first.Format(day)
+	if last.Format(day) != date {
+		date += " to " + last.Format(day)
+	}
+	return fmt.Sprintf("%v; %s, in %.0f minutes.\n", bench.ThisMachine(), date, took.Minutes())
 }
 
 // goTest runs a benchmark and keeps the lines that it says.
-func goTest(ctx context.Context, command, file string) error {
-	fmt.Printf("\n$ %s\n", command)
-	args := strings.Fields(command)
-	out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput()
+func goTest(ctx context.Context, args, file string) error {
+	fmt.Printf("\n$ go test %s\n", args)
+	out, err := exec.CommandContext(ctx, "go", append([]string{"test"}, strings.Fields(args)...)...).CombinedOutput()
 	fmt.Printf("%s", out)
 	if err != nil {
 		return errors.Join(ctx.Err(), err)
 	}
 	lines := regexp.MustCompile(`(?m)^Benchmark.*\n`).FindAllString(string(out), -1)
 	if len(lines) == 0 {
-		return fmt.Errorf("%s: nothing was measured", command)
+		return fmt.Errorf("go test %s: nothing was measured", args)
 	}
-	text := "```console\n$ " + command + "\n"
-	for _, line := range lines {
-		text += strings.Join(strings.Fields(line), " ") + "\n"
-	}
-	text += "```\n"
-	return renameio.WriteFile(file, []byte(text), 0o644)
+	return renameio.WriteFile(file, []byte(strings.Join(lines, "")), 0o644)
 }
 
 // replace puts new text between the marks of that name in a file.
@@ -197,7 +244,7 @@ func replace(file, name, text string) error {
 	}
 	page = marks.ReplaceAllFunc(page, func(block []byte) []byte {
 		part := marks.FindSubmatch(block)
-		return []byte(string(part[1]) + "\n" + text + "\n" + string(part[2]))
+		return []byte(string(part[1]) + "\n" + strings.TrimSpace(text) + "\n\n" + string(part[2]))
 	})
 	return renameio.WriteFile(file, page, 0o644)
 }

@@ -1,0 +1,62 @@
+package bench
+
+import "fmt"
+
+// Over is a table that answers one question: a metric of all subjects, over the
+// points. What is INVALID stands in parentheses.
+func (r Result) Over(metric string) (t Table) {
+	t.Head = r.headOver()
+	for _, s := range r.shown() {
+		row := Row{Name: harmless(s.Name)}
+		for _, cell := range s.Cells {
+			text := cell.Figures(metric)[0]
+			if cell.Invalid != "" {
+				text = "(" + text + ")"
+			}
+			row.Cells = append(row.Cells, text)
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t
+}
+
+// AsGood is how good each subject is in a metric where its twin is 1.
+func (r Result) AsGood(metric string) (t Table) {
+	t.Head = r.headOver()
+	for _, s := range r.shown() {
+		for _, twin := range s.Twins {
+			row := Row{Name: harmless(s.Name) + " / " + twin}
+			for _, cell := range s.Cells {
+				row.Cells = append(row.Cells, cell.Twins[twin][metric].AsGood(metric).String())
+			}
+			t.Rows = append(t.Rows, row)
+		}
+	}
+	return t
+}
+
+func (r Result) headOver() []string {
+	head := []string{""}
+	for _, p := range r.Points {
+		head = append(head, r.title(p))
+	}
+	return head
+}
+
+// Compare compares two subjects at a point, by their names; not known is what
+// does not count, or is lost in the noise.
+func (r Result) Compare(name, with string, point int, metric string) (v Verdict, known bool) {
+	a, b := r.index(with), r.index(name)
+	if a < 0 || b < 0 {
+		return v, false
+	}
+	return r.compare(a, b, point, metric)
+}
+
+// Caveats say what does not count, and how much noise there was.
+func (r Result) Caveats() (lines []string) {
+	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	r.sayInvalid(add)
+	r.sayNoise(add)
+	return lines
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"testing"
+
+	"socketlab/lab/bench"
+)
+
+// A goal is reached or missed if the whole interval is on one side of it.
+func TestOutcome(t *testing.T) {
+	least, most := goal{least: 0.95}, goal{most: 1.2}
+	for _, test := range []struct {
+		goal
+		lo, hi, confidence float64
+		want               outcome
+	}{
+		{least, 0.96, 1.02, 0.93, reached},
+		{least, 0.80, 0.94, 0.93, missed},
+		{least, 0.90, 1.02, 0.93, undecided},
+		{least, 1.50, 1.50, 0, undecided},
+		{most, 0.90, 1.19, 0.93, reached},
+		{most, 1.21, 1.90, 0.93, missed},
+		{most, 1.10, 1.30, 0.93, undecided},
+	} {
+		v := bench.Verdict{Lo: test.lo, Hi: test.hi, Confidence: test.confidence}
+		if got := test.outcome(v); got != test.want {
+			t.Errorf("%s, from %v to %v: %s, want %s", test.limit(), test.lo, test.hi, got, test.want)
+		}
+	}
+}
+
+func TestParseBenchmark(t *testing.T) {
+	all := parseBenchmark("BenchmarkGenerator/clients=10-2 \t 9 \t 1.08 ratio\t 5.6 µs/req\n" +
+		"BenchmarkGenerator/clients=10-2 9 1.02 ratio 5.7 µs/req\nBenchmarkGenerator/clients=1000 9 1.1 ratio\n")
+	if len(all) != 2 || all[0].of != "10 clients" || len(all[0].each["ratio"]) != 2 || all[0].units[1] != "µs/req" || all[1].of != "1,000 clients" {
+		t.Errorf("%+v", all)
+	}
+	if all := parseBenchmark("BenchmarkChild-2 300 1.3 ratio\n"); len(all) != 1 || all[0].of != "" {
+		t.Errorf("%+v", all)
+	}
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"socketlab/lab/bench"
+)
+
+// questions are what a metric is the answer to.
+var questions = map[string]string{
+	"cpu":  "CPU time of the server for a request",
+	"rate": "Requests per second",
+	"p99":  "99 of 100 requests took at most",
+}
+
+// over shows metrics over the points, a table for each; and the CPU time beside
+// that of the twins.
+func over(metrics ...string) func(bench.Result) string {
+	return func(r bench.Result) string {
+		var b strings.Builder
+		for _, metric := range metrics {
+			fmt.Fprintf(&b, "%s:\n\n%s\n", questions[metric], r.Over(metric).Markdown())
+			if metric == "cpu" {
+				fmt.Fprintf(&b, "The twin's CPU time divided by the model's, in the same round: the median and its interval; more is better:\n\n%s\n", r.AsGood("cpu").Markdown())
+			}
+		}
+		return b.String()
+	}
+}
+
+// all shows everything at the only point that there is.
+func all(r bench.Result) string {
+	text := r.At(0).Markdown()
+	if t, known := r.AsGoodAt(0); known {
+		text += "\n" + t.Markdown()
+	}
+	return text
+}
+
+// growth is how the CPU time grows.
+func growth(r bench.Result) string {
+	t := r.Over("cpu")
+	t.Head = append(t.Head, "CPU time for a request")
+	for i := range t.Rows {
+		says := "–"
+		if s, found := subject(r, t.Rows[i].Name); found && s.Fit != nil {
+			says = s.Fit.Says
+		}
+		t.Rows[i].Cells = append(t.Rows[i].Cells, says)
+	}
+	return t.Markdown()
+}
+
+func subject(r bench.Result, name string) (bench.Subject, bool) {
+	for _, s := range r.Subjects {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return bench.Subject{}, false
+}
+
+// A ratio is what a Go benchmark says of itself, each time that it is run.
+type ratio struct {
+	of    string // which case; "": there is but one
+	units []string
+	each  map[string][]float64 // by unit
+}
+
+// parseBenchmark reads lines of "BenchmarkName/case-2  9  1.083 ratio  5.6 µs/req".
+func parseBenchmark(text string) (all []ratio) {
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
+		of := ""
+		if _, clients, found := strings.Cut(fields[0], "/clients="); found {
+			clients, _, _ = strings.Cut(clients, "-") // GOMAXPROCS
+			n, _ := strconv.Atoi(clients)             // the benchmark wrote a number
+			of = bench.Clients(n)
+		}
+		if len(all) == 0 || all[len(all)-1].of != of {
+			all = append(all, ratio{of: of, each: map[string][]float64{}})
+		}
+		r := &all[len(all)-1]
+		for i := 2; i+1 < len(fields); i += 2 {
+			x, _ := strconv.ParseFloat(fields[i], 64) // so it did here
+			if len(r.each[fields[i+1]]) == 0 {
+				r.units = append(r.units, fields[i+1])
+			}
+			r.each[fields[i+1]] = append(r.each[fields[i+1]], x)
+		}
+	}
+	return all
+}
+
+func showRatios(args string, all []ratio) string {
+	var b strings.Builder
+	b.WriteString("```sh\ngo test " + args + "\n```\n\n")
+	for i, r := range all {
+		if i == 0 {
+			b.WriteString("| | " + strings.Join(r.units, " | ") + " |\n|--:|" + strings.Repeat("--:|", len(r.units)) + "\n")
+		}
+		row := []string{r.of}
+		for _, unit := range r.units {
+			e := bench.NewEstimate(r.each[unit])
+			text := strconv.FormatFloat(e.Median, 'g', 4, 64)
+			if unit == "ratio" {
+				text = verdict(e).String()
+			}
+			row = append(row, text)
+		}
+		b.WriteString("| " + strings.Join(row, " | ") + " |\n")
+	}
+	return b.String()
+}
+
+// verdict is an estimate, to be held to a goal as ratios are.
+func verdict(e bench.Estimate) bench.Verdict {
+	return bench.Verdict{Ratio: e.Median, Lo: e.Lo, Hi: e.Hi, Confidence: e.Confidence, Rounds: e.Runs}
+}
