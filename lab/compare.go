@@ -236,6 +236,12 @@ func (c comparison) sentences() (lines []string) {
 	}
 	lines = append(lines, "")
 	lines = append(lines, bench.Wrap("p50, p99, CPU/req, mem/client and threads/processes are with so many clients as it says, of 64 bytes, medians of "+strconv.Itoa(c.measured.Setting.Rounds)+" rounds. In parentheses: INVALID, see below.")...)
+	if growth, known := c.measured.Growth(); known {
+		lines = append(lines, "")
+		for _, row := range growth.Rows {
+			lines = append(lines, bench.Wrap("CPU/req, "+row.Name+": "+row.Cells[0])...)
+		}
+	}
 	return append(lines, c.measured.Sentences()...)
 }
 
@@ -262,7 +268,7 @@ func (c comparison) save(file string) error {
 		t.Rows = append(t.Rows, bench.Row{Name: figures[0], Cells: figures[1:], Bad: row.failure != "" || row.cell.Invalid != ""})
 		v.Says = append(v.Says, "Where it breaks: "+row.breaks()+".")
 	}
-	v.Tables = append([]bench.Table{t}, v.Tables...)
+	v.First = []bench.Table{t}
 	var matrix bytes.Buffer
 	c.verified.Matrix(&matrix, report.Style{})
 	v.Matrix = matrix.String()

@@ -17,10 +17,10 @@ type bars struct {
 
 // A bar is a row: parts one after the other, the second one lighter.
 type bar struct {
-	name   string
-	number int
-	parts  []float64
-	note   string // instead of a bar
+	name string
+	look
+	parts []float64
+	note  string // instead of a bar
 }
 
 // spanOfBars is how much the longest bar may be longer than the shortest; beyond
@@ -61,7 +61,7 @@ func (c bars) svg() string {
 	}
 	for i, r := range c.rows {
 		y := top + i*row
-		fmt.Fprintf(&b, `<g class="s%d"><text class="name" text-anchor="end" x="%d" y="%d">%s</text>`, r.number%looks, from-10, y+22, escaped(Shorten(r.name, 15)))
+		fmt.Fprintf(&b, `<g class="%s"><text class="name" text-anchor="end" x="%d" y="%d">%s</text>`, r.class(), from-10, y+22, escaped(Shorten(r.name, 15)))
 		sum := total(r.parts)
 		x, whole := float64(from), length(sum)
 		for k, part := range r.parts {

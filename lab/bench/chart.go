@@ -31,10 +31,27 @@ type tick struct {
 	name string
 }
 
-// A series is what is told of one subject. Its number decides how it looks.
+// A look is how a subject is drawn, in all charts of a page.
+type look struct {
+	number int  // of the colour, the shape and the dash
+	twin   bool // hollow and dotted: a twin in C
+}
+
+// class is the look in the style sheet.
+func (l look) class() string {
+	class := fmt.Sprintf("s%d", l.number%looks)
+	if l.twin {
+		class += " twin"
+	}
+	return class
+}
+
+func (l look) shape() string { return shapes[l.number%looks] }
+
+// A series is what is told of one subject.
 type series struct {
-	name   string
-	number int
+	name string
+	look
 	naive  bool // drawn faint: the other histogram of the same subject
 	points []dot
 }
@@ -78,7 +95,7 @@ func (c chart) svg() string {
 
 // draw draws the line of a series, its dots if wanted, and their intervals.
 func (s series) draw(b *strings.Builder, sx, sy scale, dots bool) {
-	class := fmt.Sprintf("s%d", s.number%looks)
+	class := s.class()
 	if s.naive {
 		class += " naive"
 	}
@@ -93,7 +110,7 @@ func (s series) draw(b *strings.Builder, sx, sy scale, dots bool) {
 			fmt.Fprintf(b, `<path class="whisker" d="M%.1f %.1fV%.1f"/>`, x, sy.at(d.lo), sy.at(d.hi))
 		}
 		if dots {
-			fmt.Fprintf(b, `<path class="dot" d="M%.1f %.1f%s"/>`, x, y, shapes[s.number%len(shapes)])
+			fmt.Fprintf(b, `<path class="dot" d="M%.1f %.1f%s"/>`, x, y, s.shape())
 		}
 	}
 	b.WriteString("</g>\n")
@@ -126,8 +143,8 @@ func (c chart) names(b *strings.Builder, sx, sy scale) {
 	}
 	for _, l := range labels {
 		x := sx.at(l.points[len(l.points)-1].x)
-		fmt.Fprintf(b, `<g class="s%d"><path class="leader" d="M%.1f %.1fL%d %.1f"/><path class="dot" d="M%d %.1f%s"/><text class="name" x="%d" y="%.1f">%s</text></g>`+"\n",
-			l.number%looks, x+8, l.from, width-right+8, l.y, width-right+16, l.y, shapes[l.number%len(shapes)], width-right+27, l.y+5, escaped(Shorten(l.name, 13)))
+		fmt.Fprintf(b, `<g class="%s"><path class="leader" d="M%.1f %.1fL%d %.1f"/><path class="dot" d="M%d %.1f%s"/><text class="name" x="%d" y="%.1f">%s</text></g>`+"\n",
+			l.class(), x+8, l.from, width-right+8, l.y, width-right+16, l.y, l.shape(), width-right+27, l.y+5, escaped(Shorten(l.name, 13)))
 	}
 }
 
@@ -229,16 +246,18 @@ func (c chart) ticksY(s scale) (ticks []tick) {
 func escaped(s string) string { return template.HTMLEscapeString(s) }
 
 // looks is how many series look different from each other.
-const looks = 8
+const looks = 10
 
 // shapes are paths around a dot.
 var shapes = [looks]string{
-	"m-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0z",            // circle
-	"m-5-5h10v10h-10z",                                // square
-	"m0-6l6 11h-12z",                                  // triangle
-	"m0-7l6 7l-6 7l-6-7z",                             // diamond
-	"m0 6l-6-11h12z",                                  // triangle, head down
-	"m-6-2h4v-4h4v4h4v4h-4v4h-4v-4h-4z",               // plus
-	"m-5-6h10l-5 6l5 6h-10l5-6z",                      // hourglass
-	"m-6 0a6 6 0 1 0 12 0a6 6 0 1 0-12 0zm3 0h6v1h-6", // ring
+	"m-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0z",                    // circle
+	"m-5-5h10v10h-10z",                                        // square
+	"m0-6l6 11h-12z",                                          // triangle
+	"m0-7l6 7l-6 7l-6-7z",                                     // diamond
+	"m0 6l-6-11h12z",                                          // triangle, head down
+	"m-6-2h4v-4h4v4h4v4h-4v4h-4v-4h-4z",                       // plus
+	"m-5-6h10l-5 6l5 6h-10l5-6z",                              // hourglass
+	"m-6 0a6 6 0 1 0 12 0a6 6 0 1 0-12 0zm3 0h6v1h-6",         // ring
+	"m-6-4l2-2l4 4l4-4l2 2l-4 4l4 4l-2 2l-4-4l-4 4l-2-2l4-4z", // cross
+	"m-7-3h14v6h-14z",                                         // beam
 }

@@ -43,8 +43,9 @@ func (r Result) Pictures() (all []Picture) {
 func (r Result) over(file, title, name string, write func(float64) string) (_, _, svg string, ok bool) {
 	var all []series
 	most, least := 0.0, math.Inf(1)
-	for i, s := range r.shown() {
-		line := series{name: harmless(s.Name), number: i}
+	looks := r.looks()
+	for _, s := range r.shown() {
+		line := series{name: harmless(s.Name), look: looks[s.Name]}
 		for j, p := range r.Points {
 			e, known := s.Cells[j].Summary[name]
 			if known && s.Cells[j].Invalid == "" && e.Median > 0 {
@@ -62,7 +63,7 @@ func (r Result) over(file, title, name string, write func(float64) string) (_, _
 	if len(r.Points) == 1 {
 		c := bars{title: title + ", " + r.title(r.Points[0]), write: write}
 		for _, s := range all {
-			c.rows = append(c.rows, bar{name: s.name, number: s.number, parts: []float64{s.points[0].y}})
+			c.rows = append(c.rows, bar{name: s.name, look: s.look, parts: []float64{s.points[0].y}})
 		}
 		return file, c.title, c.svg(), true
 	}
@@ -79,6 +80,40 @@ func (r Result) shown() (all []Subject) {
 		}
 	}
 	return all
+}
+
+// looks say how each subject is drawn, by its name: a twin as its model, but
+// hollow and dotted. A model with two twins gives its look to the first.
+func (r Result) looks() map[string]look {
+	looks, taken, next := map[string]look{}, map[string]bool{}, 0
+	twins := map[string]bool{}
+	for _, s := range r.Subjects {
+		for _, name := range s.Twins {
+			twins[name] = true
+		}
+	}
+	for _, s := range r.shown() {
+		if !twins[s.Name] {
+			looks[s.Name] = look{next, false}
+			next++
+		}
+	}
+	for most := 1; most <= 2; most++ { // those with one twin choose first
+		for _, s := range r.shown() {
+			for _, name := range s.Twins {
+				if _, there := looks[name]; !there && !taken[s.Name] && len(s.Twins) <= most {
+					looks[name], taken[s.Name] = look{looks[s.Name].number, true}, true
+				}
+			}
+		}
+	}
+	for _, s := range r.shown() {
+		if _, there := looks[s.Name]; !there {
+			looks[s.Name] = look{next, true}
+			next++
+		}
+	}
+	return looks
 }
 
 func (r Result) axis() string {
@@ -123,8 +158,8 @@ func (r Result) latencies() (_, _, svg string, ok bool) {
 		title: "latency, " + r.title(r.Points[j]), x: "of 100 requests, so many took at most …", write: duration, plain: true,
 		ticks: []tick{{1, "0"}, {10, "90"}, {100, "99"}, {1000, "99.9"}, {10000, "99.99"}},
 	}
-	rarest := 10.0
-	for i, s := range r.shown() {
+	rarest, looks := 10.0, r.looks()
+	for _, s := range r.shown() {
 		cell := s.Cells[j]
 		if cell.Invalid != "" || s.Failure != "" {
 			continue
@@ -133,7 +168,7 @@ func (r Result) latencies() (_, _, svg string, ok bool) {
 			if h.Histogram == nil || h.TotalCount() == 0 {
 				continue
 			}
-			line := series{name: harmless(s.Name), number: i, naive: k == 1}
+			line := series{name: harmless(s.Name), look: looks[s.Name], naive: k == 1}
 			if line.naive {
 				line.name += " naive"
 			}
@@ -158,14 +193,18 @@ func (r Result) latencies() (_, _, svg string, ok bool) {
 func (r Result) shares() (_, _, svg string, ok bool) {
 	j := r.busiest()
 	c := bars{title: "what a request costs, " + r.title(r.Points[j]), says: []string{"program (user)", "kernel (system)"}, write: duration}
-	for i, s := range r.shown() {
+	looks := r.looks()
+	for _, s := range r.shown() {
 		cell := s.Cells[j]
 		cpu, measured := cell.Summary["cpu"]
 		if cell.Invalid != "" || !measured {
 			continue
 		}
-		row := bar{name: harmless(s.Name), number: i, parts: []float64{cell.Summary["user"].Median, cell.Summary["system"].Median}}
-		if total(row.parts) == 0 {
+		row := bar{name: harmless(s.Name), look: looks[s.Name]}
+		user, system := cell.Summary["user"].Median, cell.Summary["system"].Median
+		if sampled := user + system; sampled > 0 {
+			row.parts = []float64{cpu.Median * user / sampled, cpu.Median * system / sampled}
+		} else {
 			row.note = duration(cpu.Median) + ", whose is not known"
 		}
 		c.rows = append(c.rows, row)

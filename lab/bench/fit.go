@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"math"
+	"strings"
 )
 
 // A Fit is how the CPU time of a request grows: a + b·x, where x is the number
@@ -91,7 +92,7 @@ func (f Fit) say(each string) string {
 		return fmt.Sprintf("no straight line: at %s it is off by %s", count(int(f.OffAt), each), percent(f.Off))
 	}
 	if math.Abs(f.Each) <= f.EachError {
-		return fmt.Sprintf("%s, and no growth to be seen (%s ± %s ns per %s)", duration(f.Base), nanos(f.Each), nanos(f.EachError), each)
+		return fmt.Sprintf("%s, no growth seen (%s ± %s ns per %s)", duration(f.Base), signed(f.Each), nanos(f.EachError), each)
 	}
 	sign := "+"
 	if f.Each < 0 {
@@ -101,3 +102,6 @@ func (f Fit) say(each string) string {
 }
 
 func nanos(us float64) string { return digits(us*1000, 2) }
+
+// signed is nanos with a sign as people write it.
+func signed(us float64) string { return strings.Replace(nanos(us), "-", "−", 1) }

@@ -37,7 +37,7 @@ func TestFitSays(t *testing.T) {
 		want string
 	}{
 		{Fit{Base: 6.1, Each: 0.0093, EachError: 0.001}, "6.1 µs + 9.3 ns per silent client (± 1.0)"},
-		{Fit{Base: 8, Each: 0.0001, EachError: 0.0003}, "8.0 µs, and no growth to be seen (0.10 ± 0.30 ns per silent client)"},
+		{Fit{Base: 8, Each: 0.0001, EachError: 0.0003}, "8.0 µs, no growth seen (0.10 ± 0.30 ns per silent client)"},
 		{Fit{Base: 8, Each: -0.02, EachError: 0.002}, "8.0 µs − 20 ns per silent client (± 2.0)"},
 		{Fit{Base: 8, Each: 1, Off: 0.4, OffAt: 1}, "no straight line: at 1 silent client it is off by 40 %"},
 	} {

@@ -191,6 +191,9 @@ func (r Result) Markdown(w io.Writer) error {
 			b.WriteString("\n" + t.Markdown())
 		}
 	}
+	if t, known := r.Growth(); known {
+		b.WriteString("\n" + t.Markdown())
+	}
 	for _, line := range r.Sentences() {
 		switch {
 		case line == "":

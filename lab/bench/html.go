@@ -16,8 +16,10 @@ type View struct {
 	Title    string
 	When     string
 	Machine  string
+	Asked    string   // the command line
 	Lead     []string // sentences in large letters
 	Partial  bool
+	First    []Table // before the pictures
 	Tables   []Table
 	Matrix   string // text in columns
 	Cards    []Card
@@ -55,7 +57,7 @@ func (v View) Write(w io.Writer) error { return report.Page(w, page, v) }
 func (r Result) View() View {
 	v := View{
 		When: r.Started.Format("2 January 2006, 15:04"), Machine: r.Machine.String(),
-		Partial: r.Partial, Pictures: r.Pictures(),
+		Asked: strings.Join(r.Asked, " "), Partial: r.Partial, Pictures: r.Pictures(),
 	}
 	for j := range r.Points {
 		v.Tables = append(v.Tables, r.At(j))
@@ -64,6 +66,9 @@ func (r Result) View() View {
 		if t, known := r.AsGoodAt(j); known {
 			v.Tables = append(v.Tables, t)
 		}
+	}
+	if t, known := r.Growth(); known {
+		v.Tables = append(v.Tables, t)
 	}
 	for _, line := range r.Sentences() {
 		switch {

@@ -35,6 +35,18 @@ func (r Result) AsGood(metric string) (t Table) {
 	return t
 }
 
+// Growth is how the CPU time of a request grows from point to point; known is
+// whether there is a line for anybody.
+func (r Result) Growth() (t Table, known bool) {
+	t.Head = []string{"CPU/req grows", "over " + r.axis()}
+	for _, s := range r.shown() {
+		if s.Fit != nil {
+			t.Rows = append(t.Rows, Row{Name: harmless(s.Name), Cells: []string{s.Fit.Says}})
+		}
+	}
+	return t, len(t.Rows) > 0
+}
+
 func (r Result) headOver() []string {
 	head := []string{""}
 	for _, p := range r.Points {

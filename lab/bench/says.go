@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Sentences say what the table cannot: what failed or does not count, the
-// noise, how costs grow, what an open loop could not send.
+// Sentences say what the tables cannot: what failed or does not count, the
+// noise, what an open loop could not send.
 func (r Result) Sentences() (lines []string) {
 	say := func(format string, args ...any) {
 		lines = append(lines, wrap(fmt.Sprintf(format, args...), 80)...)
@@ -29,11 +29,6 @@ func (r Result) Sentences() (lines []string) {
 	}
 	r.sayInvalid(say)
 	gap()
-	for _, s := range r.Subjects {
-		if s.Fit != nil && !s.Again {
-			say("CPU per request, %s: %s", harmless(s.Name), s.Fit.Says)
-		}
-	}
 	twins := false
 	for j := range r.Points {
 		_, known := r.AsGoodAt(j)
@@ -87,12 +82,12 @@ func (r Result) sayLate(say func(string, ...any)) {
 				for _, run := range cell.Runs {
 					unsent += run.Unsent
 				}
-				say("%s with %s: of %s requests %s could not be sent in time, since their clients still waited; of those %s were never sent.",
-					harmless(s.Name), r.title(p), grouped(int(all)), grouped(int(late)), grouped(int(unsent)))
+				say("%s with %s: %s of %s requests late, %s of them never sent.",
+					harmless(s.Name), r.title(p), grouped(int(late)), grouped(int(all)), grouped(int(unsent)))
 			}
 		}
 	}
-	say("p50 and p99 count from the moment that was planned; naive p99 from that of sending, which leaves out how long a request had to wait for its turn.")
+	say("late: could not be sent in time, since their clients still waited. p50 and p99 count from the moment that was planned; naive p99 from that of sending, which leaves out how long a request had to wait for its turn.")
 }
 
 func (r Result) sayCalls(say func(string, ...any)) {

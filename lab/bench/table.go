@@ -135,6 +135,7 @@ func (r Result) Text(w io.Writer, style report.Style) {
 	for j := range r.Points {
 		r.twinsTable(w, style, j)
 	}
+	r.growthTable(w, style)
 	for _, line := range r.Sentences() {
 		fmt.Fprintln(w, line)
 	}
@@ -170,6 +171,19 @@ func (r Result) table(w io.Writer, style report.Style, point int, title string) 
 			row = paint(style, "7", strings.TrimRight(row, " ")) // inverse: not by colour alone
 		}
 		fmt.Fprintln(w, strings.TrimRight(row, " "))
+	}
+}
+
+func (r Result) growthTable(w io.Writer, style report.Style) {
+	t, known := r.Growth()
+	if !known {
+		return
+	}
+	const label = 15
+	fmt.Fprintln(w)
+	fmt.Fprintln(w, paint(style, "1", pad(t.Head[0], label)+t.Head[1]))
+	for _, row := range t.Rows {
+		fmt.Fprintln(w, pad(" "+Shorten(row.Name, label-2), label)+row.Cells[0])
 	}
 }
 

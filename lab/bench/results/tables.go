@@ -42,7 +42,7 @@ func all(r bench.Result) string {
 // growth is how the CPU time grows.
 func growth(r bench.Result) string {
 	t := r.Over("cpu")
-	t.Head = append(t.Head, "CPU time for a request")
+	t.Head = append(t.Head, "as a line")
 	for i := range t.Rows {
 		says := "–"
 		if s, found := subject(r, t.Rows[i].Name); found && s.Fit != nil {
