@@ -189,11 +189,11 @@ func (s comparedServer) figures() []string {
 	if bad := s.Failed + s.Errors; bad > 0 {
 		same = fmt.Sprintf("✗ %d of %d", bad, bad+s.Passed)
 	}
-	serves := strconv.Itoa(s.Served)
+	serves := bench.Grouped(s.Served)
 	if s.Why == "" {
 		serves += "+"
 	}
-	figures := []string{string(session.AppendHarmless(nil, []byte(s.Name))), same, serves, strconv.Itoa(s.clients)}
+	figures := []string{string(session.AppendHarmless(nil, []byte(s.Name))), same, serves, bench.Grouped(s.clients)}
 	if s.failure != "" {
 		return append(figures, "  FAILED, see below")
 	}
@@ -209,7 +209,7 @@ func (s comparedServer) figures() []string {
 
 // Text writes the table, and in sentences where each of them breaks.
 func (c comparison) Text(w io.Writer, style report.Style) {
-	widths := []int{10, 7, 7, 8, 9, 9, 9, 11, 10}
+	widths := []int{10, 7, 8, 8, 9, 9, 9, 11, 9}
 	write := func(figures []string) {
 		text := fmt.Sprintf("%-*s", widths[0], bench.Shorten(figures[0], widths[0]-1))
 		for i, figure := range figures[1:] {
@@ -242,7 +242,11 @@ func (c comparison) sentences() (lines []string) {
 			lines = append(lines, bench.Wrap("CPU/req, "+row.Name+": "+row.Cells[0])...)
 		}
 	}
-	return append(lines, c.measured.Sentences()...)
+	lines = append(lines, "")
+	for _, caveat := range c.measured.Caveats() {
+		lines = append(lines, bench.Wrap(caveat)...)
+	}
+	return lines
 }
 
 // breaks says what happened to the client that was one too many.
@@ -250,11 +254,11 @@ func (s comparedServer) breaks() string {
 	name := string(session.AppendHarmless(nil, []byte(s.Name)))
 	switch {
 	case s.Why == "":
-		return fmt.Sprintf("%s does not, with %d clients", name, s.Most)
+		return fmt.Sprintf("%s does not, with %s", name, bench.Clients(s.Most))
 	case s.Limit > 0 && s.Served >= s.Limit:
-		return fmt.Sprintf("%s serves %d at a time, by design; the next one waits", name, s.Served)
+		return fmt.Sprintf("%s serves %s at a time, by design; the next one waits", name, bench.Grouped(s.Served))
 	}
-	return fmt.Sprintf("%s served %d clients, then %s", name, s.Served, session.AppendHarmless(nil, []byte(s.Why)))
+	return fmt.Sprintf("%s served %s, then %s", name, bench.Clients(s.Served), session.AppendHarmless(nil, []byte(s.Why)))
 }
 
 // save writes the page.

@@ -113,7 +113,7 @@ func newSubject(s Server, points []Point) Subject {
 	for _, p := range points {
 		cell := Cell{Runs: []Run{}}
 		if all := p.Clients + p.Idle; s.Limit > 0 && all > s.Limit {
-			cell.Skipped = "serves " + grouped(s.Limit) + " at a time"
+			cell.Skipped = "serves " + Grouped(s.Limit) + " at a time"
 		}
 		subject.Cells = append(subject.Cells, cell)
 	}
@@ -270,7 +270,7 @@ func CheckFiles(clients int) error {
 	}
 	if need := uint64(clients + besides); need > limit.Max {
 		return fmt.Errorf("%s clients need %s descriptors, and the limit is %s; raise it with ulimit -n %d (as root, or for a user in /etc/security/limits.conf)",
-			grouped(clients), grouped(int(need)), grouped(int(limit.Max)), need)
+			Grouped(clients), Grouped(int(need)), Grouped(int(limit.Max)), need)
 	}
 	return nil
 }

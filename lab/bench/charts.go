@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"socketlab/lab/report"
 )
@@ -60,8 +61,8 @@ func (r Result) over(file, title, name string, write func(float64) string) (_, _
 	if len(all) == 0 {
 		return "", "", "", false
 	}
-	if len(r.Points) == 1 {
-		c := bars{title: title + ", " + r.title(r.Points[0]), write: write}
+	if point, alone := r.onlyPoint(name); alone {
+		c := bars{title: title + ", " + r.title(point), write: write}
 		for _, s := range all {
 			c.rows = append(c.rows, bar{name: s.name, look: s.look, parts: []float64{s.points[0].y}})
 		}
@@ -70,6 +71,19 @@ func (r Result) over(file, title, name string, write func(float64) string) (_, _
 	const far = 20 // more than that, and the small ones would lie on the ground
 	c := chart{title: title, x: r.axis(), y: "", ticks: r.ticks(), y0: most/least < far, write: write, series: all, bytes: name == "per_client"}
 	return file, title, c.svg(), true
+}
+
+// onlyPoint is the point at which a metric is known, if there is but one.
+func (r Result) onlyPoint(name string) (point Point, alone bool) {
+	n := 0
+	for j, p := range r.Points {
+		known := func(s Subject) bool { e := s.Cells[j].Summary[name]; return s.Cells[j].Invalid == "" && e.Median > 0 }
+		if slices.ContainsFunc(r.shown(), known) {
+			point = p
+			n++
+		}
+	}
+	return point, n == 1
 }
 
 // shown are the subjects without the one that is there for the noise.
@@ -119,7 +133,7 @@ func (r Result) looks() map[string]look {
 func (r Result) axis() string {
 	switch r.Setting.Over {
 	case "idle":
-		return fmt.Sprintf("silent clients besides %s busy", grouped(r.Points[0].Clients))
+		return fmt.Sprintf("silent clients besides %s busy", Grouped(r.Points[0].Clients))
 	case "size":
 		return "bytes of a message"
 	}
@@ -128,7 +142,7 @@ func (r Result) axis() string {
 
 func (r Result) ticks() (ticks []tick) {
 	for _, p := range r.Points {
-		ticks = append(ticks, tick{r.x(p), grouped(int(r.x(p)))})
+		ticks = append(ticks, tick{r.x(p), Grouped(int(r.x(p)))})
 	}
 	return ticks
 }

@@ -65,9 +65,10 @@ func (r Result) Compare(name, with string, point int, metric string) (v Verdict,
 	return r.compare(a, b, point, metric)
 }
 
-// Caveats say what does not count, and how much noise there was.
+// Caveats say who failed, what does not count, and how much noise there was.
 func (r Result) Caveats() (lines []string) {
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	r.sayFailed(add)
 	r.sayInvalid(add)
 	r.sayNoise(add)
 	return lines

@@ -198,7 +198,7 @@ func (r Result) title(p Point) string {
 	case r.Setting.Mode == "idle":
 		text = count(p.Clients, "silent client")
 	case idle:
-		text = fmt.Sprintf("%s busy, %s silent", grouped(p.Clients), grouped(p.Idle))
+		text = fmt.Sprintf("%s busy, %s silent", Grouped(p.Clients), Grouped(p.Idle))
 	case r.Setting.Mode == "churn":
 		text = count(p.Clients, "client") + " at a time"
 	}

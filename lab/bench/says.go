@@ -22,11 +22,7 @@ func (r Result) Sentences() (lines []string) {
 		lines = append(lines, "")
 	}
 	gap()
-	for _, s := range r.Subjects {
-		if s.Failure != "" {
-			say("%s FAILED: %s", harmless(s.Name), harmless(s.Failure))
-		}
-	}
+	r.sayFailed(say)
 	r.sayInvalid(say)
 	gap()
 	twins := false
@@ -50,6 +46,14 @@ func (r Result) Sentences() (lines []string) {
 		lines = lines[:len(lines)-1]
 	}
 	return lines
+}
+
+func (r Result) sayFailed(say func(string, ...any)) {
+	for _, s := range r.Subjects {
+		if s.Failure != "" {
+			say("%s FAILED: %s", harmless(s.Name), harmless(s.Failure))
+		}
+	}
 }
 
 // sayInvalid says for each point who is not to be compared, and why the first of
@@ -83,7 +87,7 @@ func (r Result) sayLate(say func(string, ...any)) {
 					unsent += run.Unsent
 				}
 				say("%s with %s: %s of %s requests late, %s of them never sent.",
-					harmless(s.Name), r.title(p), grouped(int(late)), grouped(int(all)), grouped(int(unsent)))
+					harmless(s.Name), r.title(p), Grouped(int(late)), Grouped(int(all)), Grouped(int(unsent)))
 			}
 		}
 	}

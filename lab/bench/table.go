@@ -29,7 +29,7 @@ func median(head string, width int, name string, show func(float64) string) colu
 	}}
 }
 
-func whole(x float64) string { return grouped(int(math.Round(x))) }
+func whole(x float64) string { return Grouped(int(math.Round(x))) }
 
 // columns are those that mean something in the mode.
 func (r Result) columns() []column {

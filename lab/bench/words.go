@@ -18,14 +18,14 @@ func count(n int, of string) string {
 	if n != 1 {
 		of += "s"
 	}
-	return grouped(n) + " " + of
+	return Grouped(n) + " " + of
 }
 
 // Clients is a number of clients.
 func Clients(n int) string { return count(n, "client") }
 
-// grouped is a number with commas.
-func grouped(n int) string {
+// Grouped is a number with commas.
+func Grouped(n int) string {
 	text := strconv.Itoa(n)
 	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
 		text = text[:i] + "," + text[i:]
