@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -140,8 +141,10 @@ func (cmd *benchCmd) print(result bench.Result, color colorFlag) error {
 	if cmd.JSON {
 		return result.JSON(os.Stdout)
 	}
-	result.Text(besides(cmd.Report), color.style())
-	return nil
+	var text bytes.Buffer
+	result.Text(&text, color.style())
+	_, err := besides(cmd.Report).Write(text.Bytes())
+	return err
 }
 
 // servers are those to be measured: models, with their twins if that is wanted,

@@ -101,7 +101,11 @@ func (cmd *compareCmd) Run(color colorFlag) error {
 		return err
 	}
 	style := color.style()
-	c.Text(os.Stdout, style)
+	var text bytes.Buffer
+	c.Text(&text, style)
+	if _, err := os.Stdout.Write(text.Bytes()); err != nil {
+		return err
+	}
 	if cmd.HTML != "" {
 		if err := c.save(cmd.HTML); err != nil {
 			return err

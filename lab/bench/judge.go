@@ -12,8 +12,8 @@ type Judgement struct {
 	Waited  float64 `json:"generator_waited"`  // of the generator's threads: ready, and without a CPU
 	Dragged float64 `json:"generator_late"`    // of an open loop's requests: late by the generator's fault
 	Server  float64 `json:"server_busy"`       // of the server's CPUs, or of its busiest thread if that is more
-	Stolen  float64 `json:"machine_stolen"`    // of all CPUs: taken by the machine below
-	Others  float64 `json:"machine_others"`    // of all CPUs: used by other programs
+	Stolen  float64 `json:"machine_stolen"`    // of all CPUs that they may use: taken by the machine below
+	Others  float64 `json:"machine_others"`    // of all CPUs that they may use: used by other programs
 	Cost    float64 `json:"generator_cpu"`     // CPU time of the generator, µs per request
 	Invalid string  `json:"invalid,omitempty"` // why the run does not count
 }
@@ -34,7 +34,7 @@ type circumstances struct {
 	took    time.Duration
 	threads int // of the generator
 	server  int // CPUs that the server may use
-	cpus    int // of the machine
+	cpus    int // that both may use
 	tally   tally
 	spent   spending
 	machine usage         // during the run

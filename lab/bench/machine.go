@@ -1,9 +1,9 @@
 package bench
 
 import (
-	"bytes"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -63,7 +63,7 @@ func divide(cpus []int, threads int) (generator, server []int) {
 	return cpus[len(cpus)-threads:], cpus[:len(cpus)-threads]
 }
 
-// usage is how all CPUs together have spent their time: /proc/stat, proc_stat(5).
+// usage is how some CPUs together have spent their time: /proc/stat, proc_stat(5).
 // Interrupts are left out. They work for whoever sent a segment over loopback,
 // and the kernel bills them to nobody; or to whoever was there, and then they
 // are in the account of the server and of the generator already.
@@ -72,17 +72,24 @@ type usage struct {
 	stolen time.Duration // kept away by the machine below, if this one is virtual
 }
 
-func machineUsage() (u usage) {
+func usageOf(cpus []int) (u usage) {
 	text, _ := os.ReadFile("/proc/stat")
-	line, _, _ := bytes.Cut(text, []byte("\n"))
-	for i, field := range bytes.Fields(line) {
-		ticks, _ := strconv.Atoi(string(field))
-		spent := time.Duration(ticks) * time.Second / 100
-		switch i {
-		case 1, 2, 3: // user, nice, system
-			u.busy += spent
-		case 8:
-			u.stolen += spent
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		number, found := strings.CutPrefix(fields[0], "cpu")
+		cpu, err := strconv.Atoi(number)
+		if !found || err != nil || !slices.Contains(cpus, cpu) { // the first line has no number: it is the sum of all
+			continue
+		}
+		for i, field := range fields {
+			ticks, _ := strconv.Atoi(field)
+			spent := time.Duration(ticks) * time.Second / 100
+			switch i {
+			case 1, 2, 3: // user, nice, system
+				u.busy += spent
+			case 8:
+				u.stolen += spent
+			}
 		}
 	}
 	return u

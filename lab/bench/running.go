@@ -89,7 +89,8 @@ func (r *running) measure() (m measured, err error) {
 	if err != nil {
 		return m, err
 	}
-	machine, own := machineUsage(), ownCPU()
+	cpus := allowed()
+	machine, own := usageOf(cpus), ownCPU()
 	thaw := r.freezeInMidRun()
 	queue := r.lookInMidRun()
 	t, err := r.request(r.Duration)
@@ -98,7 +99,7 @@ func (r *running) measure() (m measured, err error) {
 	if err != nil {
 		return m, explain(err)
 	}
-	machineAfter, own := machineUsage(), ownCPU()-own
+	machineAfter, own := usageOf(cpus), ownCPU()-own
 	after, err := lookAt(r.server)
 	if err != nil {
 		return m, err
@@ -114,7 +115,7 @@ func (r *running) measure() (m measured, err error) {
 		m.PerClient = &growth
 	}
 	m.Judgement = circumstances{
-		took: t.took, threads: r.Threads, server: max(1, len(r.Server)), cpus: len(allowed()),
+		took: t.took, threads: r.Threads, server: max(1, len(r.Server)), cpus: len(cpus),
 		tally: t, spent: after.since(before), own: own, pinned: len(r.CPUs) > 0,
 		machine: usage{machineAfter.busy - machine.busy, machineAfter.stolen - machine.stolen},
 	}.judge()

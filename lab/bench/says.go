@@ -75,7 +75,10 @@ func (r Result) sayInvalid(say func(string, ...any)) {
 }
 
 func (r Result) sayLate(say func(string, ...any)) {
-	if r.Setting.Mode != "rate" {
+	measured := func(s Subject) bool {
+		return slices.ContainsFunc(s.Cells, func(c Cell) bool { return len(c.Runs) > 0 })
+	}
+	if r.Setting.Mode != "rate" || !slices.ContainsFunc(r.Subjects, measured) {
 		return
 	}
 	for j, p := range r.Points {

@@ -8,6 +8,7 @@
 package twin
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -121,7 +122,7 @@ func compile(ctx context.Context, compiler, dir, name string) error {
 		return ctx.Err()
 	}
 	if err != nil {
-		return fmt.Errorf("%s does not build the C twin %s: %w\n%s", compiler, name, err, out)
+		return fmt.Errorf("%s does not build the C twin %s: %v\n%s", compiler, name, err, bytes.TrimSpace(out)) // not %w: its exit code is not ours
 	}
 	return os.Rename(filepath.Join(work, name), filepath.Join(dir, name))
 }
