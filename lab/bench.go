@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"socketlab/lab/bench"
@@ -257,6 +258,9 @@ func (cmd *benchCmd) options() (o bench.Options, err error) {
 	baseline, err := bench.ReadResult(cmd.Baseline)
 	if err != nil {
 		return o, err
+	}
+	if was := baseline.Setting; was.Mode != o.Mode || was.Rate != o.Rate || was.Freeze != cmd.Freeze.Seconds() {
+		return o, fmt.Errorf("--baseline=%s is of another load: %s", cmd.Baseline, strings.Join(baseline.Asked, " "))
 	}
 	o.Baseline, o.Setting.Baseline = &baseline, cmd.Baseline
 	if baseline.Machine != bench.ThisMachine() {

@@ -162,12 +162,12 @@ func (r Result) sayBefore(say func(string, ...any)) {
 	if r.Setting.Baseline == "" {
 		return
 	}
-	say("Compared with %s:", harmless(r.Setting.Baseline))
+	say("Compared with %s, by the medians; what is the same for all is the machine's:", harmless(r.Setting.Baseline))
 	for j, p := range r.Points {
-		for _, s := range r.Subjects {
+		for _, s := range r.shown() {
 			cell := s.Cells[j]
 			if len(cell.Before) == 0 {
-				if !s.Again && len(cell.Runs) > 0 {
+				if len(cell.Runs) > 0 {
 					say("  %s with %s: not there, or INVALID", harmless(s.Name), r.title(p))
 				}
 				continue
