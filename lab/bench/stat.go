@@ -28,6 +28,7 @@ var metrics = []metric{
 	{"voluntary", "voluntary switches per request", "vcsw/req", 1, func(r Run) *float64 { return r.Voluntary }},
 	{"involuntary", "involuntary switches per request", "ivcsw/req", 1, func(r Run) *float64 { return r.Involuntary }},
 	{"pss", "memory", "pss-B", 1, func(r Run) *float64 { return some(float64(r.PSS)) }},
+	{"rss", "resident memory", "rss-B", 1, func(r Run) *float64 { return some(float64(r.RSS)) }},
 	{"per_client", "memory per client", "B/client", 1, func(r Run) *float64 { return r.PerClient }},
 	{"threads", "threads", "threads", 1, func(r Run) *float64 { return some(float64(r.Threads)) }},
 	{"processes", "processes", "processes", 1, func(r Run) *float64 { return some(float64(r.Processes)) }},

@@ -44,14 +44,16 @@ static void welcome(int cfd)
 	pthread_t thread;
 	int err; /* not errno: pthread_create(3) returns it, and it is positive */
 	pthread_mutex_lock(&mu);
-	here++;
-	pthread_mutex_unlock(&mu);
 	while ((err = pthread_create(&thread, NULL, client_thread, (void *)(intptr_t)cfd)) != 0) {
-		if (err != EAGAIN || here == 1 || !someone_leaves()) {
+		pthread_mutex_unlock(&mu);
+		if (err != EAGAIN || !someone_leaves()) {
 			fprintf(stderr, "pthread_create: %s\n", strerror(err));
 			exit(2);
 		}
+		pthread_mutex_lock(&mu);
 	}
+	here++; /* before its thread can end: that takes the lock */
+	pthread_mutex_unlock(&mu);
 	pthread_detach(thread); /* nobody waits for it */
 }
 
