@@ -235,8 +235,8 @@ func (c comparison) Text(w io.Writer, style report.Style) {
 // sentences are what stands below the table.
 func (c comparison) sentences() (lines []string) {
 	lines = append(lines, "")
-	for _, row := range c.rows() {
-		lines = append(lines, bench.Wrap("Where it breaks: "+row.breaks()+".")...)
+	for _, breaks := range c.breaks() {
+		lines = append(lines, bench.Wrap(breaks)...)
 	}
 	lines = append(lines, "")
 	lines = append(lines, bench.Wrap("p50, p99, CPU/req, mem/client and threads/processes are with so many clients as it says, of 64 bytes, medians of "+strconv.Itoa(c.measured.Setting.Rounds)+" rounds. In parentheses: INVALID, see below.")...)
@@ -253,16 +253,25 @@ func (c comparison) sentences() (lines []string) {
 	return lines
 }
 
-// breaks says what happened to the client that was one too many.
-func (s comparedServer) breaks() string {
-	name := string(session.AppendHarmless(nil, []byte(s.Name)))
-	switch {
-	case s.Why == "":
-		return fmt.Sprintf("%s does not, with %s", name, bench.Clients(s.Most))
-	case s.Limit > 0 && s.Served >= s.Limit:
-		return fmt.Sprintf("%s serves %s at a time, by design; the next one waits", name, bench.Grouped(s.Served))
+// breaks says what happened to the client that was one too many, and who had none.
+func (c comparison) breaks() (lines []string) {
+	var strong []string
+	most := 0
+	for _, s := range c.rows() {
+		name := string(session.AppendHarmless(nil, []byte(s.Name)))
+		switch {
+		case s.Why == "":
+			strong, most = append(strong, name), s.Most
+		case s.Limit > 0 && s.Served >= s.Limit:
+			lines = append(lines, fmt.Sprintf("Where it breaks: %s serves %s at a time, by design; the next one waits.", name, bench.Grouped(s.Served)))
+		default:
+			lines = append(lines, fmt.Sprintf("Where it breaks: %s served %s, then %s.", name, bench.Clients(s.Served), session.AppendHarmless(nil, []byte(s.Why))))
+		}
 	}
-	return fmt.Sprintf("%s served %s, then %s", name, bench.Clients(s.Served), session.AppendHarmless(nil, []byte(s.Why)))
+	if len(strong) > 0 {
+		lines = append(lines, fmt.Sprintf("With %s nothing breaks: %s.", bench.Clients(most), strings.Join(strong, ", ")))
+	}
+	return lines
 }
 
 // save writes the page.
@@ -274,8 +283,8 @@ func (c comparison) save(file string) error {
 	for _, row := range c.rows() {
 		figures := row.figures()
 		t.Rows = append(t.Rows, bench.Row{Name: figures[0], Cells: figures[1:], Bad: row.failure != "" || row.cell.Invalid != ""})
-		v.Says = append(v.Says, "Where it breaks: "+row.breaks()+".")
 	}
+	v.Says = append(c.breaks(), v.Says...)
 	v.First = []bench.Table{t}
 	var matrix bytes.Buffer
 	c.verified.Matrix(&matrix, report.Style{})
