@@ -65,6 +65,12 @@ func (c circumstances) judge() Judgement {
 	return j
 }
 
+// disturbed reports whether a run does not count, by no fault of the server or of
+// the generator.
+func (j Judgement) disturbed() bool {
+	return j.Invalid != "" && (j.Stolen > mostStolen || j.Others > mostOthers || j.Waited > mostWaited)
+}
+
 // why is the first reason that there is.
 func (j Judgement) why(pinned bool) string {
 	switch {
