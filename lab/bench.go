@@ -64,7 +64,7 @@ command line; 130 interrupted, after what there was until then.`
 
 // Validate refuses what the grammar lets pass.
 func (cmd *benchCmd) Validate() error {
-	const largest = 16 << 20
+	const largest, fastest = 16 << 20, 10_000_000
 	switch {
 	case cmd.Duration <= 0 || cmd.Timeout <= 0:
 		return errors.New("--duration and --timeout are times, such as 1s; they must be positive")
@@ -74,8 +74,12 @@ func (cmd *benchCmd) Validate() error {
 		return fmt.Errorf("--freeze=%v does not fit into a run of %v; make --duration longer", cmd.Freeze, cmd.Duration)
 	case cmd.Rounds < 1:
 		return errors.New("--rounds is how often to measure; it must be positive")
-	case min(cmd.Limit, cmd.Threads, cmd.Active) < 0 || cmd.Rate < 0:
-		return errors.New("--limit, --threads, --active and --rate cannot be negative")
+	case min(cmd.Limit, cmd.Threads, cmd.Active) < 0:
+		return errors.New("--limit, --threads and --active cannot be negative")
+	case !(cmd.Rate >= 0 && cmd.Rate <= fastest): // NaN is neither
+		return fmt.Errorf("--rate is a number of requests/s, %d at most", fastest)
+	case cmd.Rate > 0 && cmd.Rate*cmd.Duration.Seconds() < 1:
+		return fmt.Errorf("--rate=%v is not one request in a run of %v; make --duration longer", cmd.Rate, cmd.Duration)
 	case len(cmd.Clients) == 0 || slices.Min(cmd.Clients) < 1:
 		return errors.New("--clients are numbers of clients, such as 1,10,100; each must be positive")
 	case len(cmd.Idle) > 0 && slices.Min(cmd.Idle) < 0:

@@ -124,6 +124,9 @@ func TestOpenLoop(t *testing.T) {
 	if tally.planned < 199 || tally.planned > 202 || tally.requests+tally.unsent != tally.planned {
 		t.Errorf("%d planned, %d made, %d not, want 200 in all", tally.planned, tally.requests, tally.unsent)
 	}
+	if tally.took < 200*time.Millisecond {
+		t.Errorf("it took %v: the rate of a plan is that of its whole time", tally.took)
+	}
 	if tally.latency.TotalCount() != tally.planned || tally.naive.TotalCount() != tally.requests {
 		t.Errorf("%d and %d latencies", tally.latency.TotalCount(), tally.naive.TotalCount())
 	}

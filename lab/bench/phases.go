@@ -61,7 +61,7 @@ func (t *thread) openLoop(n int, p plan, d time.Duration) error {
 		t.clients[i].due, t.clients[i].done = 0, 0
 	}
 	began := t.now()
-	giveUp := began + 2*int64(d)
+	end, giveUp := began+int64(d), began+2*int64(d)
 	started := 0 // requests of the plan whose moment has come
 	next := func(i int, now int64) error {
 		c := &t.clients[i]
@@ -86,10 +86,13 @@ func (t *thread) openLoop(n int, p plan, d time.Duration) error {
 					return 0, err
 				}
 			}
-			if started == int(t.planned) {
-				return forever, nil
+			switch {
+			case started < int(t.planned):
+				return began + p.at(started), nil
+			case now < end:
+				return end, nil
 			}
-			return began + p.at(started), nil
+			return forever, nil // for those who still wait
 		},
 		answered: func(i int, now int64) error {
 			c := &t.clients[i]
@@ -101,7 +104,7 @@ func (t *thread) openLoop(n int, p plan, d time.Duration) error {
 			}
 			return next(i, now)
 		},
-		over: func(now int64) bool { return started == int(t.planned) },
+		over: func(now int64) bool { return started == int(t.planned) && now >= end },
 	})
 	t.late -= t.dragged
 	now := t.now()
