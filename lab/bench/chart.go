@@ -78,10 +78,15 @@ func (c chart) svg() string {
 		fmt.Fprintf(&b, `<path class="grid" d="M%d %.1fH%d"/><text class="tick" text-anchor="end" x="%d" y="%.1f">%s</text>`+"\n",
 			left, y, width-right, left-8, y+5, escaped(t.name))
 	}
+	const apart = 50 // names of ticks
+	named := -1.0 * apart
 	for _, t := range c.ticks {
 		x := sx.at(t.at)
-		fmt.Fprintf(&b, `<path class="axis" d="M%.1f %dv6"/><text class="tick" text-anchor="middle" x="%.1f" y="%d">%s</text>`+"\n",
-			x, height-bottom, x, height-bottom+22, escaped(t.name))
+		fmt.Fprintf(&b, `<path class="axis" d="M%.1f %dv6"/>`, x, height-bottom)
+		if x-named >= apart {
+			named = x
+			fmt.Fprintf(&b, `<text class="tick" text-anchor="middle" x="%.1f" y="%d">%s</text>`+"\n", x, height-bottom+22, escaped(t.name))
+		}
 	}
 	fmt.Fprintf(&b, `<path class="axis" d="M%d %dH%d"/><text class="tick" text-anchor="middle" x="%d" y="%d">%s</text><text class="tick" x="14" y="%d">%s</text>`+"\n",
 		left, height-bottom, width-right, (left+width-right)/2, height-10, escaped(c.x), top-2, escaped(c.y))
