@@ -112,6 +112,8 @@ func (s Subject) verdict(c Cell) string {
 		return "INVALID"
 	case !compared:
 		return ""
+	case v.Different && v.Ratio < 0.0995:
+		return "× " + digits(v.Ratio, 2)
 	case v.Different:
 		return "× " + times(v.Ratio)
 	case v.same():
