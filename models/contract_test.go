@@ -41,9 +41,9 @@ var pageLines = map[string]int{
 	"goroutine":  200,
 	"roles":      260,
 	"selectloop": 200,
-	"pollloop":   190,
+	"pollloop":   200,
 	"epollloop":  220,
-	"uringloop":  170,
+	"uringloop":  180,
 }
 
 // stepLines is how many lines diff may show between a page and the one before

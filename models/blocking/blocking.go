@@ -36,6 +36,8 @@ type operator struct {
 }
 
 func Serve(job models.Job) error {
+	// One thread may run Go code: with more, each yield would wake another.
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	op := &operator{Job: job}
 	for served := 1; ; served++ {
 		cfd, err := sys.Accept(job.Listener, 0) // sleeps until a client comes

@@ -47,6 +47,8 @@ type loop struct {
 }
 
 func Serve(job models.Job) error {
+	// One thread may run Go code: with more, each yield would wake another.
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	ring, err := sys.NewRing(256)
 	if err != nil {
 		return err

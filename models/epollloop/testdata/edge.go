@@ -47,6 +47,8 @@ type loop struct {
 }
 
 func Serve(job models.Job) error {
+	// One thread may run Go code: with more, each yield would wake another.
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	l := &loop{Job: job, clients: map[int]*client{}, more: map[*client]bool{}}
 	if err := sys.SetNonblock(l.Listener); err != nil {
 		return err
