@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"socketlab/lab/diagram"
 	"socketlab/lab/trace"
@@ -41,7 +42,9 @@ func TestPictures(t *testing.T) {
 				t.Fatal(err)
 			}
 			server.Command[0] = lab
-			recording, err := trace.Record(t.Context(), trace.Options{Scene: scene.Name, Server: server, Calls: trace.BestCalls(server)})
+			recording, err := trace.Record(t.Context(), trace.Options{
+				Scene: scene.Name, Server: server, Calls: trace.BestCalls(server), Timeout: time.Minute,
+			})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -55,7 +55,8 @@ var roles = map[string]func(args []string) error{
 // too: its own folder may be closed to others.
 const self = "/proc/self/exe"
 
-// serve is a server: a model, or "deaf", which never accepts.
+// serve is a server: a model, or "deaf", which never accepts, or "spinning",
+// which does not even sleep.
 func serve(args []string) error {
 	backlog, err := strconv.Atoi(args[2])
 	if err != nil {
@@ -68,6 +69,8 @@ func serve(args []string) error {
 	lfd, err := sys.Listen(addr, backlog)
 	if err != nil {
 		return err
+	}
+	for args[0] == "spinning" {
 	}
 	if args[0] == "deaf" {
 		select {}

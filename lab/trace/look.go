@@ -15,14 +15,15 @@ import (
 // connections of the scene.
 type look struct {
 	at      time.Time
-	ends    [][2]end   // of each client's connection: the client's, the server's
-	queue   int        // length of the accept queue
-	limit   int        // how many it holds; 0: the table does not say
-	family  []relative // the server and its children
-	packets int        // captured so far
-	doing   []string   // what each client is doing
-	calm    bool       // nobody runs, and nothing is on its way
-	zombie  bool       // somebody is to be collected
+	ends    [][2]end      // of each client's connection: the client's, the server's
+	queue   int           // length of the accept queue
+	limit   int           // how many it holds; 0: the table does not say
+	family  []relative    // the server and its children
+	packets int           // captured so far
+	doing   []string      // what each client is doing
+	cpu     time.Duration // that the server has used so far
+	runs    bool          // somebody runs, or is about to
+	due     bool          // something is on its way, or somebody is to be collected
 }
 
 // A relative is one of the server's processes.
@@ -41,26 +42,26 @@ type end struct {
 // look asks the kernel about one thing after the other. So what it sees is of
 // one moment only if the next look sees the same.
 func (s *stage) look() (look, error) {
-	l := look{calm: true}
+	var l look
 	if s.capture != nil {
 		l.packets = s.capture.count()
 	}
 	for _, c := range s.clients {
 		doing, waits := c.look()
 		l.doing = append(l.doing, doing)
-		l.calm = l.calm && waits
+		l.runs = l.runs || !waits
 	}
 	if err := s.lookAtSockets(&l); err != nil {
 		return l, err
 	}
 	for i, ends := range l.ends {
 		if s.clients[i].closed() && (ends[0].state == subject.Established || ends[0].state == subject.CloseWait) {
-			l.calm = false // its FIN is still to come
+			l.due = true // its FIN is still to come
 		}
 		for _, e := range ends {
 			opening := e.state == subject.SynSent || e.state == subject.SynReceived || e.state == subject.NewSynReceived
 			if e.unsent > 0 && !opening {
-				l.calm = false // not acknowledged yet
+				l.due = true // not acknowledged yet
 			}
 		}
 	}
@@ -69,11 +70,12 @@ func (s *stage) look() (look, error) {
 		return l, err
 	}
 	for _, p := range tree.Processes {
-		l.calm = l.calm && s.resting(p.Pid)
-		l.zombie = l.zombie || p.State == 'Z' && !s.held
+		l.runs = l.runs || !s.resting(p.Pid)
+		l.due = l.due || p.State == 'Z' && !s.held
 		l.family = append(l.family, relative{p.Pid, p.Parent, p.Threads, p.State == 'Z'})
 	}
-	l.at = time.Now() // if all was calm, nothing has happened since it was looked at
+	l.cpu = tree.CPU
+	l.at = time.Now() // if nobody runs, nothing has happened since it was looked at
 	return l, nil
 }
 

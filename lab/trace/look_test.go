@@ -77,12 +77,12 @@ func TestLateFIN(t *testing.T) {
 	}
 	c.close()
 	within(t, "close has returned", c.idle)
-	if l, err := s.look(); err != nil || l.calm {
-		t.Errorf("close has returned, and a FIN is to come; all is calm: %v (%v)", l.calm, err)
+	if l, err := s.look(); err != nil || !l.due {
+		t.Errorf("close has returned, and a FIN is to come; it is due: %v (%v)", l.due, err)
 	}
 	unix.Close(other)
 	within(t, "the FIN, and rest", func() bool {
 		l, err := s.look()
-		return err == nil && l.calm
+		return err == nil && !l.due && !l.runs
 	})
 }

@@ -191,9 +191,10 @@ func TestProcessLife(t *testing.T) {
 
 // A server that does not do its part is recorded up to there.
 func TestStuckScene(t *testing.T) {
+	t.Parallel()
 	scene, _ := Find("echo")
 	spec := serverOf("deaf", scene)
-	r, err := Record(t.Context(), Options{Scene: "echo", Server: spec, Rung: seeing(t), Timeout: time.Second})
+	r, err := Record(t.Context(), Options{Scene: "echo", Server: spec, Rung: seeing(t), Timeout: 5 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,6 +208,22 @@ func TestStuckScene(t *testing.T) {
 		if c := e.Call; c != nil && c.Name == "recv" && (c.Result != "" || !c.Slept) {
 			t.Errorf("recv has returned %q, slept: %v; want that it sleeps still", c.Result, c.Slept)
 		}
+	}
+}
+
+// One that never sleeps is not waited for, and that is said.
+func TestSpinningServer(t *testing.T) {
+	t.Parallel()
+	scene, _ := Find("open")
+	r, err := Record(t.Context(), Options{Scene: "open", Server: serverOf("spinning", scene), Rung: seeing(t), Timeout: patience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if missing := strings.Join(r.Trace.Missing, "\n"); !strings.Contains(missing, "it uses CPU while nothing happens") || strings.Contains(missing, errStuck.Error()) {
+		t.Errorf("missing: %q; want only that the server uses CPU", missing)
+	}
+	if got := segmentsOf(r.Trace, 1); got != opening {
+		t.Errorf("segments: %s, want %s", got, opening)
 	}
 }
 

@@ -90,30 +90,40 @@ func (s *stage) wait(d time.Duration) bool {
 const stillness = 25 * time.Millisecond
 
 // settle waits until nothing happens any more: all looks within stillness see
-// the same, in all of them all threads sleep, children that ended are collected, and
-// everything sent is acknowledged. It does not wait for ever: some servers never sleep
-// or collect, and some clients are never read.
+// the same, in all of them all threads sleep, children that ended are collected,
+// and everything sent is acknowledged. It does not wait for ever: some servers
+// never sleep or collect, and some clients are never read. One that never sleeps
+// is known by the processor time that it has used: on a busy machine a thread is
+// ready for long before it runs.
 func (s *stage) settle() {
 	patience := max(s.time/20, 500*time.Millisecond) // an ACK may be late by so much: RFC 9293, section 3.8.6.3
-	start := time.Now()
-	last, since := "", start // since when they have seen the same, and rest
+	spins := patience
+	if s.busy {
+		spins /= 10 // it will not rest now either
+	}
+	var first, last look
+	var since time.Time // nobody was seen to do anything
 	for s.err == nil {
 		l, err := s.look()
 		if err != nil {
 			s.err = err
 			return
 		}
-		sees, waited := l.sees(), time.Since(start)
-		if !l.calm || l.zombie || sees != last {
+		if first.at.IsZero() {
+			first = l
+		}
+		still := !last.at.IsZero() && l.sees() == last.sees() && !l.runs && !last.runs
+		if !still {
 			since = l.at
 		}
-		still := sees == last && (l.at.Sub(since) > stillness || waited > patience)
-		if still || waited > 4*patience {
-			s.busy = s.busy || !still || !l.calm
+		busy := l.cpu-first.cpu > spins
+		rests := still && !l.due && l.at.Sub(since) > stillness
+		if busy || rests || still && l.at.Sub(since) > patience {
+			s.busy = s.busy || busy
 			s.looks = append(s.looks, l)
 			return
 		}
-		last = sees
+		last = l
 		if !s.pause() {
 			return
 		}
