@@ -54,7 +54,7 @@ var traced = []string{
 	"fork", "vfork", "clone", "clone3", "wait4", "waitid",
 }
 
-// Prepare puts strace before the command. With -D the server stays our own
+// Prepare puts strace before the command. With -DD the server stays our own
 // child, and strace is its grandchild.
 func (s *strace) Prepare(spec *subject.Spec) error {
 	path, err := exec.LookPath("strace")
@@ -71,7 +71,7 @@ func (s *strace) Prepare(spec *subject.Spec) error {
 	s.server = spec.Name
 	program := strings.Replace(spec.Command[0], "/proc/self/", fmt.Sprintf("/proc/%d/", os.Getpid()), 1) // not strace's
 	spec.Command = slices.Concat([]string{
-		path, "-D", "-f", "-yy", "-ttt", "-T", "-s", "32", "-e", "signal=none", "-o", s.output.Name(),
+		path, "-DD", "-f", "-yy", "-ttt", "-T", "-s", "32", "-e", "signal=none", "-o", s.output.Name(),
 		"-e", "trace=?" + strings.Join(traced, ",?"), "--", program,
 	}, spec.Command[1:])
 	return nil

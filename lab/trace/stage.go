@@ -159,13 +159,17 @@ func (s *stage) done(clients ...*client) {
 }
 
 // hold stops the server and its children, as if they were busy elsewhere: the
-// kernel goes on alone.
+// kernel goes on alone. strace is in another process group, and goes on too: it
+// has to stop the threads one by one.
 func (s *stage) hold() {
 	s.note(nil, "the server is held (SIGSTOP), as if busy elsewhere")
 	s.signal(syscall.SIGSTOP)
 	s.held = true
 	s.until("the server is stopped", func(l look) bool {
-		return !slices.ContainsFunc(l.family, func(p relative) bool { return !p.zombie && !stopped(p.pid) })
+		return !slices.ContainsFunc(l.family, func(p relative) bool {
+			group, err := syscall.Getpgid(p.pid)
+			return err == nil && group == s.server.Pid() && !p.zombie && !stopped(p.pid)
+		})
 	})
 }
 
