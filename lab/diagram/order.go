@@ -171,7 +171,7 @@ func (c causes) changes(m moment, q Queue) bool {
 	case call != nil && q.Conn == 0:
 		return m.returns && strings.HasPrefix(call.Name, "accept")
 	case call != nil: // what was read waits no more
-		return m.returns && call.Conn == q.Conn && receives(*call) && !c.client(call)
+		return m.returns && (call.Conn == q.Conn || call.Name == "io_uring_enter") && receives(*call) && !c.client(call)
 	case m.event.Segment != nil:
 		return m.event.Segment.third()
 	}

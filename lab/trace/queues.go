@@ -2,7 +2,9 @@ package trace
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"socketlab/lab/diagram"
@@ -57,7 +59,8 @@ func changed(seen []diagram.Event, first, second time.Duration, conn int, grown 
 			if conn == 0 {
 				may = e.Call.Conn > 0 && strings.HasPrefix(e.Call.Name, "accept")
 			} else {
-				may = e.Call.Conn == conn && receiving(e.Call.Name)
+				may = e.Call.Conn == conn && receiving(e.Call.Name) && e.Call.Result != "0" || // that took the FIN
+					ringRead().MatchString(e.Call.Result)
 			}
 		}
 		if may && when > at && when < second {
@@ -69,6 +72,10 @@ func changed(seen []diagram.Event, first, second time.Duration, conn int, grown 
 	}
 	return at
 }
+
+// ringRead is what io_uring_enter says of bytes that were read; whose they were,
+// it does not.
+var ringRead = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\bread \d+ = [1-9]`) })
 
 // confirm marks the state that one end of a connection was in, if the kernel's
 // table has it in that state. If the table has another one, it says so.

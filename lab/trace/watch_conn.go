@@ -61,7 +61,9 @@ func (w *watch) look(now time.Time) error {
 		}
 		s, ok, err := w.diagnosis.Find(server, c.client)
 		if e := endOf(s, ok); err == nil && e.state != subject.Closed && c.unread.changes(e.unread) {
-			reads := func(made serverCall) bool { return receiving(made.Name) && made.client == c.client }
+			reads := func(made serverCall) bool {
+				return receiving(made.Name) && made.client == c.client && made.Result != "0"
+			}
 			w.sees(w.emptied(now, reads), diagram.Event{Queue: &diagram.Queue{Conn: number, Length: e.unread}})
 		}
 	}
