@@ -54,7 +54,7 @@ func (a *account) tell(number func(client netip.AddrPort) int) Calls {
 			continue
 		}
 		if c.end.IsZero() {
-			c.end, c.Slept = time.Now(), mayWait(c.Name)
+			c.end, c.Slept = time.Now().Round(0), mayWait(c.Name)
 		}
 		c.Conn = number(c.client)
 		c.Took = c.end.Sub(c.begin)

@@ -100,7 +100,7 @@ func (s *sampling) sample() {
 func (s *sampling) look() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now, seen := time.Now(), map[int]bool{}
+	now, seen := time.Now().Round(0), map[int]bool{} // by the clock of the packets
 	for pid, parent := range maps.Clone(s.pids) {
 		tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 		if err != nil {

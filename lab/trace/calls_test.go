@@ -30,7 +30,7 @@ func recordCalls(t *testing.T, scene, model, calls string) Recording {
 	found, _ := Find(scene)
 	server := serverOf(model, found)
 	server.Command[1] = "watched"
-	r, err := Record(t.Context(), Options{Scene: scene, Server: server, Rung: seeing(t), Calls: calls})
+	r, err := Record(t.Context(), Options{Scene: scene, Server: server, Rung: seeing(t), Calls: calls, Timeout: 3 * patience})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,6 +39,9 @@ func recordCalls(t *testing.T, scene, model, calls string) Recording {
 	}
 	if err := r.Trace.JSON(new(strings.Builder)); err != nil {
 		t.Errorf("the trace cannot be drawn: %v", err)
+	}
+	for _, wrong := range slices.Concat(causal(r.Trace), causal(r.Trace.Normalise())) {
+		t.Error(wrong)
 	}
 	return r
 }
@@ -203,6 +206,17 @@ func TestStrace(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("strace saw %q, want %q", got, want)
+	}
+}
+
+// A server of many threads can be held under strace, which must go on for that.
+func TestStraceHolds(t *testing.T) {
+	if _, err := exec.LookPath("strace"); err != nil {
+		lacking(t, "strace is not installed; make setup installs what the tests need")
+	}
+	r := recordCalls(t, "close-late", "thread", "strace")
+	if got, want := inTime(segmentsOf(r.Trace, 1), ""), inTime(shown["close-late"].segments, ""); got != want {
+		t.Errorf("segments %s, want %s", got, want)
 	}
 }
 

@@ -119,7 +119,7 @@ func play(t *testing.T, scene, model string, rung diagram.Rung) Recording {
 	if !ok {
 		t.Fatalf("no scene %q", scene)
 	}
-	r, err := Record(t.Context(), Options{Scene: scene, Server: serverOf(model, found), Rung: rung})
+	r, err := Record(t.Context(), Options{Scene: scene, Server: serverOf(model, found), Rung: rung, Timeout: 3 * patience})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package trace
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +62,9 @@ func sound(t *testing.T, r Recording) {
 	t.Helper()
 	if err := r.Trace.JSON(new(strings.Builder)); err != nil {
 		t.Errorf("the trace cannot be drawn: %v", err)
+	}
+	for _, wrong := range slices.Concat(causal(r.Trace), causal(r.Trace.Normalise())) {
+		t.Error(wrong)
 	}
 	segments := 0
 	last := map[string]*diagram.State{}
