@@ -35,7 +35,8 @@ const (
 	cell         = 9.6 // a character, of a monospaced font of the size:
 	fontSize     = 16
 	padding      = 24
-	rowHeight    = 34
+	rowHeight    = 36 // of an arrow, whose text stands above it
+	labelHeight  = 27 // of a row without one
 	lineHeight   = 20
 )
 
@@ -78,9 +79,15 @@ func (d *picture) draw(t Trace, s Style) {
 	top := 2.0*padding + float64(len(title)*(lineHeight+6)) + 6
 	first := top + float64(most*lineHeight) + rowHeight
 	d.y = first
-	for _, r := range d.rows {
+	for i, r := range d.rows {
+		switch {
+		case i == 0:
+		case r.arrow == nil:
+			d.y += labelHeight
+		default:
+			d.y += rowHeight
+		}
 		d.rowY = append(d.rowY, d.y)
-		d.y += rowHeight
 		more := 0
 		for _, l := range r.labels {
 			_, lines := d.put(r, l)
@@ -88,7 +95,7 @@ func (d *picture) draw(t Trace, s Style) {
 		}
 		d.y += float64(more * lineHeight)
 	}
-	bottom := d.y
+	bottom := d.y + rowHeight
 	var footer []string
 	for _, line := range t.footer() {
 		footer = append(footer, wrap(line, d.headline())...)
