@@ -144,9 +144,6 @@ func (p *probes) numberFirst() {
 	var came time.Time // the first client
 	seen := map[string]bool{}
 	for _, c := range p.calls {
-		if came.IsZero() && strings.HasPrefix(c.Name, "accept") && c.client.IsValid() {
-			came = c.end
-		}
 		i := slices.IndexFunc(p.actors, func(a diagram.Actor) bool { return a.ID == c.Actor })
 		name := &p.actors[i].Name
 		isTask := strings.Contains(c.Actor, "/") && !strings.Contains(*name, " ")
@@ -154,6 +151,9 @@ func (p *probes) numberFirst() {
 			*name += " 1"
 		}
 		seen[c.Actor] = seen[c.Actor] || came.IsZero()
+		if came.IsZero() && strings.HasPrefix(c.Name, "accept") && c.client.IsValid() {
+			came = c.end
+		}
 	}
 }
 
