@@ -171,12 +171,17 @@ func stopped(pid int) bool {
 	return allThreads(pid, func(state byte) bool { return state == 'T' || state == 't' })
 }
 
-// allThreads reports whether all threads of a process are in such a state.
+// allThreads reports whether all threads of a process are in such a state. A
+// thread that is taken off its processor on its way into a sleep, or out of it,
+// has the state of one that sleeps. To ask in which call it is waits until it
+// really does: the kernel's task_current_syscall().
 func allThreads(pid int, such func(state byte) bool) bool {
 	folder := "/proc/" + strconv.Itoa(pid) + "/task"
 	tasks, _ := os.ReadDir(folder)
 	for _, task := range tasks {
-		if state := stateOf(folder + "/" + task.Name()); state != 0 && !such(state) {
+		thread := folder + "/" + task.Name()
+		os.ReadFile(thread + "/syscall")
+		if state := stateOf(thread); state != 0 && !such(state) {
 			return false
 		}
 	}

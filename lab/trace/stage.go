@@ -103,6 +103,7 @@ func (s *stage) settle() {
 	}
 	var first, last look
 	var since time.Time // nobody was seen to do anything
+	idle := 0           // looks between which nobody has run
 	for s.err == nil {
 		l, err := s.look()
 		if err != nil {
@@ -116,8 +117,11 @@ func (s *stage) settle() {
 		if !still {
 			since = l.at
 		}
+		if idle++; !still || l.cpu != last.cpu {
+			idle = 0
+		}
 		busy := l.cpu-first.cpu > spins
-		rests := still && !l.due && l.at.Sub(since) > stillness
+		rests := idle > 1 && !l.due && l.at.Sub(since) > stillness
 		if busy || rests || still && l.at.Sub(since) > patience {
 			s.busy = s.busy || busy
 			s.looks = append(s.looks, l)
