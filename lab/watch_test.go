@@ -75,6 +75,17 @@ func TestWatch(t *testing.T) {
 	})
 }
 
+// Workers that nobody needs share a column, so that an arrow has room for what
+// it carries.
+func TestWatchIdle(t *testing.T) {
+	watch, addr := watching(t, enters, "--model=prefork")
+	watch.shows("listen(")
+	echoes(t, dial(t, addr), "hello\n")
+	watch.shows(`PSH+ACK… "hello\n"─`)
+	watch.gets(unix.SIGINT)
+	watch.leaves(0)
+}
+
 // Of a stranger strace tells. What was drawn is saved too, and is the same.
 func TestWatchCommand(t *testing.T) {
 	needs(t, "strace")

@@ -1,6 +1,7 @@
 package diagram
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -138,7 +139,8 @@ func (p *planner) name(id string) string {
 	if i := slices.IndexFunc(p.Actors, func(a Actor) bool { return a.ID == id }); i >= 0 {
 		return p.Actors[i].Name
 	}
-	return clean(id, true)
+	_, own, _ := strings.Cut(id, "/")
+	return clean(cmp.Or(own, id), true)
 }
 
 // which tells connections apart, where there are several: whose it is, in the

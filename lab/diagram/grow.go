@@ -42,15 +42,31 @@ func Grow(w io.Writer, s Style, title string) *Growing {
 func (g *Growing) page() page { return page{g.p.plan, g.style, g.out} }
 
 // Columns are the actors from now on, and whose each connection is. There is a
-// server's kernel among them, and a client.
-func (g *Growing) Columns(actors []Actor, client map[int]string) {
+// server's kernel among them, and a client. Those who are idle together share a
+// column.
+func (g *Growing) Columns(actors []Actor, idle [][]Actor, client map[int]string) {
 	old := g.p
+	actors = slices.Clone(actors)
+	var members []Actor
+	for _, group := range idle {
+		all := group[0]
+		all.Name = together(namesOf(group))
+		actors, members = append(actors, all), append(members, group...)
+	}
 	g.p = &planner{
-		Trace: Trace{Actors: slices.Clone(actors)}.shown(g.style.ASCII), plan: plan{width: g.style.Width},
+		Trace: Trace{Actors: actors}.shown(g.style.ASCII), plan: plan{width: g.style.Width},
 		merged: true, client: client, conns: map[string]int{},
 	}
 	p := g.p
 	p.findColumns((p.width - leastGap - leastLast) / leastWidth)
+	for _, group := range idle {
+		at := p.place[group[0].ID]
+		p.columns[at].folded = true
+		for _, a := range group {
+			p.place[a.ID] = at
+		}
+	}
+	p.Actors = slices.Concat(Trace{Actors: members}.shown(g.style.ASCII).Actors, p.Actors) // by their own names
 	p.rows = p.typical()
 	p.spread(p.width, 0)
 	p.rows = nil

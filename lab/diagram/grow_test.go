@@ -2,6 +2,8 @@ package diagram
 
 import (
 	"bytes"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +15,7 @@ func grown(t *testing.T, columns []Actor, goes ...[]Beat) string {
 	t.Helper()
 	var b bytes.Buffer
 	g := Grow(&b, Style{}, "watch: ./server")
-	g.Columns(columns, map[int]string{1: "client 1", 2: "client 2"})
+	g.Columns(columns, nil, map[int]string{1: "client 1", 2: "client 2"})
 	for _, beats := range goes {
 		if err := g.Draw(beats); err != nil {
 			t.Fatal(err)
@@ -75,13 +77,13 @@ func TestGrow(t *testing.T) {
 func TestGrowColumns(t *testing.T) {
 	var b bytes.Buffer
 	g := Grow(&b, Style{}, "watch: ./server")
-	g.Columns(two, map[int]string{1: "client 1", 2: "client 2"})
+	g.Columns(two, nil, map[int]string{1: "client 1", 2: "client 2"})
 	if err := g.Draw([]Beat{calls(0, true)}); err != nil {
 		t.Fatal(err)
 	}
 	b.Reset()
 	child := append(two[1:len(two):len(two)], Actor{ID: "child 1", Name: "child 1", Kind: ServerThread})
-	g.Columns(child, map[int]string{1: "client 1", 2: "client 2"})
+	g.Columns(child, nil, map[int]string{1: "client 1", 2: "client 2"})
 	begins := Beat{Event: Event{Life: &Life{Actor: "child 1", Event: "begins", By: "server"}}}
 	note := Beat{Event: Event{Note: &Note{Text: "all quiet"}}}
 	if err := g.Draw([]Beat{note, begins, note}); err != nil {
@@ -94,6 +96,38 @@ func TestGrowColumns(t *testing.T) {
 	before, after := lines[2], lines[4]
 	if !strings.HasSuffix(before, "▒") || !strings.HasSuffix(after, "│") || !strings.Contains(after, "▒") {
 		t.Errorf("the child is there too early, or not at all, or the server is awake:\n%s", b.String())
+	}
+}
+
+// Who is idle has a place beside the others who are, until something happens to
+// them.
+func TestGrowIdle(t *testing.T) {
+	var b bytes.Buffer
+	g := Grow(&b, Style{}, "watch: ./server")
+	var idle []Actor
+	var sleep []Beat
+	for i := range 4 {
+		id := fmt.Sprint("child ", i+1)
+		idle = append(idle, Actor{ID: id, Name: id, Kind: ServerThread})
+		sleep = append(sleep, Beat{Event: Event{Call: &Call{Actor: id, Name: "accept", Args: "3", Slept: true}}, ID: i})
+	}
+	g.Columns(two, [][]Actor{idle}, map[int]string{1: "client 1", 2: "client 2"})
+	if err := g.Draw(sleep); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.String(); !strings.Contains(got, "child 1-4") || !strings.Contains(got, "child 3: accept(3) ▒") {
+		t.Errorf("want one column, and who sleeps there:\n%s", got)
+	}
+	b.Reset()
+	idle = slices.Delete(idle, 1, 2)
+	g.Columns(append(two[:len(two):len(two)], Actor{ID: "child 2", Name: "child 2", Kind: ServerThread}), [][]Actor{idle}, map[int]string{1: "client 1"})
+	wakes := Beat{Event: Event{Call: &Call{Actor: "child 2", Name: "accept", Args: "3", Slept: true, Result: "4"}}, Returns: true, ID: 1}
+	if err := g.Draw([]Beat{wakes}); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+	if names, last := lines[len(lines)-2], lines[len(lines)-1]; !strings.Contains(names, "child 2") || strings.Contains(names, "child 1-4") || !strings.HasSuffix(last, "│ accept = 4") {
+		t.Errorf("child 2 wakes, and the others sleep:\n%s", b.String())
 	}
 }
 

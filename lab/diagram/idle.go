@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// leastFolded is how many idle threads are too many to have columns each.
-const leastFolded = 3
+// LeastFolded is how many idle threads are too many to have columns each.
+const LeastFolded = 3
 
 // folded is t with one column for all threads that do nothing but sleep in the
 // same call, on behalf of no client: workers that nobody needed. They were
 // there, and asleep, and no more is to be said of them.
 func (t Trace) folded() Trace {
 	for _, ids := range t.idle() {
-		if len(ids) >= leastFolded {
+		if len(ids) >= LeastFolded {
 			t = t.fold(ids)
 		}
 	}
@@ -59,16 +59,18 @@ func (t Trace) fold(ids []string) Trace {
 	all := t
 	all.Actors, all.Events = nil, nil
 	members := map[string]string{} // their names, by what a call may call them
+	var group []Actor
 	for _, a := range t.Actors {
 		if slices.Contains(ids, a.ID) {
 			pid, _, _ := strings.Cut(a.ID, "/")
 			members[a.ID], members[pid] = a.Name, a.Name
+			group = append(group, a)
 		}
 	}
 	for _, a := range t.Actors {
 		switch {
 		case a.ID == ids[0]:
-			a.Name = together(namesOf(t.Actors, ids))
+			a.Name = together(namesOf(group))
 		case members[a.ID] != "":
 			continue
 		}
@@ -131,11 +133,9 @@ func (t *Trace) startedTogether(members map[string]string) {
 	t.Events = events
 }
 
-func namesOf(actors []Actor, ids []string) (names []string) {
+func namesOf(actors []Actor) (names []string) {
 	for _, a := range actors {
-		if slices.Contains(ids, a.ID) {
-			names = append(names, a.Name)
-		}
+		names = append(names, a.Name)
 	}
 	return names
 }

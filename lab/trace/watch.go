@@ -79,7 +79,7 @@ func (s *stable) changes(n int) bool {
 func Watch(ctx context.Context, o Watching) (Recording, error) {
 	w := &watch{
 		conns: map[int]*watchedConn{}, number: map[netip.AddrPort]int{}, places: map[int]int{},
-		decoder: decoder{latest: map[netip.AddrPort]*conn{}},
+		decoder: decoder{latest: map[netip.AddrPort]*conn{}}, columns: newColumns(),
 	}
 	if err := w.start(ctx, o); err != nil {
 		return Recording{}, err

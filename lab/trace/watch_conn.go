@@ -147,37 +147,44 @@ func (w *watch) state(now time.Time, number int, c *watchedConn, which int, e en
 
 // columns are who is to be seen.
 type columns struct {
-	clients map[int]string  // by connection: all there ever were
-	gone    map[string]bool // ids of those who have left, or ended
-	server  []diagram.Actor // its threads, all there ever were
-	shown   []diagram.Actor // those that have a column
-	all     []diagram.Actor // that ever had one
+	clients map[int]string    // by connection: all there ever were
+	gone    map[string]bool   // ids of those who have left, or ended
+	server  []diagram.Actor   // its threads, all there ever were
+	sleeps  map[string]string // by id: the first call of a thread, if it has done nothing but sleep in it
+	shown   []diagram.Actor   // those that have a column
+	idle    [][]diagram.Actor // those that share one
+	all     []diagram.Actor   // that ever had one
+}
+
+func newColumns() columns {
+	return columns{clients: map[int]string{}, gone: map[string]bool{}, sleeps: map[string]string{}}
 }
 
 func clientName(number int) string { return fmt.Sprintf("client %d", number) }
 
-func (c *columns) comes(number int) {
-	if c.clients == nil {
-		c.clients, c.gone = map[int]string{}, map[string]bool{}
-	}
-	c.clients[number] = clientName(number)
-}
+func (c *columns) comes(number int) { c.clients[number] = clientName(number) }
 
 func (c *columns) goes(number int) { c.gone[clientName(number)] = true }
 
 // leaves is told of an end. A process stays until it is collected.
 func (c *columns) leaves(l diagram.Life) {
-	if c.gone == nil {
-		c.clients, c.gone = map[int]string{}, map[string]bool{}
-	}
 	if l.Event == "reaped" || l.How == "" {
 		c.gone[l.Actor] = true
 	}
 }
 
-// of are the columns for these beats, and whether they are others than before.
-// Who has left goes when somebody comes.
-func (c *columns) of(beats []diagram.Beat) (actors []diagram.Actor, changed bool) {
+// calls is told that a thread has made a call, or has returned from one.
+func (c *columns) calls(call diagram.Call, returns bool) {
+	words := ""
+	if _, acted := c.sleeps[call.Actor]; !acted && !returns && call.Conn == 0 && call.Slept {
+		words = call.Name + call.Args
+	}
+	c.sleeps[call.Actor] = words
+}
+
+// change finds columns for these beats, and reports whether they are others than
+// before. Who has left goes when somebody comes, and then the idle move together.
+func (c *columns) change(beats []diagram.Beat) bool {
 	needed := map[string]bool{}
 	for _, b := range beats {
 		switch {
@@ -196,37 +203,61 @@ func (c *columns) of(beats []diagram.Beat) (actors []diagram.Actor, changed bool
 	has := func(all []diagram.Actor, id string) bool {
 		return slices.ContainsFunc(all, func(a diagram.Actor) bool { return a.ID == id })
 	}
+	shares := func(id string) bool {
+		return slices.ContainsFunc(c.idle, func(g []diagram.Actor) bool { return has(g, id) })
+	}
+	changed := c.shown == nil
 	for id := range needed {
-		changed = changed || !has(c.shown, id)
+		changed = changed || !has(c.shown, id) && !(shares(id) && c.sleeps[id] != "")
 	}
-	if !changed && c.shown != nil {
-		return nil, false
+	comes := slices.ContainsFunc(beats, func(b diagram.Beat) bool { return b.Segment != nil })
+	if _, idle := c.apart(c.shown); !changed && !(comes && len(idle) > 0) {
+		return false
 	}
-	wanted := func(id string) bool { return needed[id] || has(c.shown, id) && !c.gone[id] }
+	wanted := func(id string) bool { return needed[id] || (has(c.shown, id) || shares(id)) && !c.gone[id] }
+	var clients, server []diagram.Actor
 	for number := 1; number <= len(c.clients); number++ {
 		if id := clientName(number); wanted(id) {
-			actors = append(actors, diagram.Actor{ID: id, Name: id, Kind: diagram.ClientProgram})
+			clients = append(clients, diagram.Actor{ID: id, Name: id, Kind: diagram.ClientProgram})
 		}
 	}
-	if len(actors) == 0 { // the next one to come
+	if len(clients) == 0 { // the next one to come
 		number := 1
 		for c.gone[clientName(number)] {
 			number++
 		}
 		id := clientName(number)
-		actors = append(actors, diagram.Actor{ID: id, Name: id, Kind: diagram.ClientProgram})
+		clients = append(clients, diagram.Actor{ID: id, Name: id, Kind: diagram.ClientProgram})
 	}
-	actors = append(actors, diagram.Actor{ID: "kernel/server", Name: "server's kernel", Kind: diagram.ServerKernel})
 	for _, a := range c.server {
 		if wanted(a.ID) {
-			actors = append(actors, a)
+			server = append(server, a)
+		}
+	}
+	kernel := diagram.Actor{ID: "kernel/server", Name: "server's kernel", Kind: diagram.ServerKernel}
+	c.all = once(slices.Concat(c.all, clients, []diagram.Actor{kernel}, server))
+	server, c.idle = c.apart(server)
+	c.shown = slices.Concat(clients, []diagram.Actor{kernel}, server)
+	return true
+}
+
+// apart tells those who are idle, several in the same call, from those who need
+// a column of their own.
+func (c *columns) apart(actors []diagram.Actor) (own []diagram.Actor, idle [][]diagram.Actor) {
+	asleep := map[string][]diagram.Actor{}
+	for _, a := range actors {
+		if words := c.sleeps[a.ID]; words != "" {
+			asleep[words] = append(asleep[words], a)
 		}
 	}
 	for _, a := range actors {
-		if !has(c.all, a.ID) {
-			c.all = append(c.all, a)
+		group := asleep[c.sleeps[a.ID]]
+		switch {
+		case len(group) < diagram.LeastFolded:
+			own = append(own, a)
+		case group[0] == a:
+			idle = append(idle, group)
 		}
 	}
-	c.shown = actors
-	return actors, true
+	return own, idle
 }

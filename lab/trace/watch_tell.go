@@ -80,6 +80,7 @@ func (w *watch) call(i int, at time.Duration, returns bool) {
 		made := w.trace.Events[w.places[i]]
 		made.Call.Result, made.Call.Took = call.Result, at-made.At
 		call.Took = made.Call.Took
+		w.columns.calls(call, true)
 		w.beats = append(w.beats, diagram.Beat{Event: diagram.Event{At: at, Call: &call}, Returns: true, ID: i})
 		return
 	}
@@ -87,6 +88,7 @@ func (w *watch) call(i int, at time.Duration, returns bool) {
 		call.Slept = mayWait(c.Name)
 	}
 	call.Result = ""
+	w.columns.calls(call, false)
 	drawn := call
 	if !c.end.IsZero() {
 		drawn.Result = c.Result
@@ -109,8 +111,8 @@ func (w *watch) draw() error {
 		return nil
 	}
 	w.columns.server = w.follower.account.actors
-	if actors, changed := w.columns.of(w.beats); changed {
-		w.growing.Columns(actors, w.columns.clients)
+	if w.columns.change(w.beats) {
+		w.growing.Columns(w.columns.shown, w.columns.idle, w.columns.clients)
 	}
 	w.trace.Actors = once(append(w.trace.Actors, w.columns.all...))
 	err := w.growing.Draw(w.beats)
