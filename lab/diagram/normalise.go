@@ -67,14 +67,13 @@ func (t Trace) Normalise() Trace {
 // (delayed ACK: RFC 9293, section 3.8.6.3). The kernel waits when it takes the
 // connection for a dialogue, and for a FIN; first data it acknowledges at once.
 // What is sent again in vain is left out, too: how often depends on the clock.
-// On loopback that is all but a SYN, since nothing else is ever lost.
+// On loopback that is all but a SYN, since nothing else is ever lost. So is what
+// comes when all is over: an ACK that FIN overtook has TIME_WAIT answer, and a
+// RST come back for that.
 func (t Trace) prompt() (events []Event) {
-	type end struct {
-		conn   int
-		client bool
-	}
-	spoke := map[end]bool{}  // it has sent more than ACKs
-	fin := map[int]bool{}    // by connection: its latest segment was a FIN
+	spoke := map[end]bool{} // it has sent more than ACKs
+	fin := map[int]bool{}   // by connection: its latest segment was a FIN
+	fins := endings{}
 	gone := map[end]string{} // the state that a segment left out has ended
 	skip := 0                // the connection whose changes of state are left out
 	for i, e := range t.Events {
@@ -82,6 +81,10 @@ func (t Trace) prompt() (events []Event) {
 		case s != nil:
 			mine := end{s.Conn, s.FromClient}
 			skip = 0
+			if fins.over(*s) {
+				skip = s.Conn
+				continue
+			}
 			if s.Retransmit && (!strings.Contains(s.Flags, "SYN") || !answered(*s, t.Events[i+1:])) {
 				continue
 			}
@@ -106,6 +109,30 @@ func (t Trace) prompt() (events []Event) {
 		events = append(events, e)
 	}
 	return events
+}
+
+// An end is one of a connection.
+type end struct {
+	conn   int
+	client bool
+}
+
+// endings are what acknowledges the FIN of each end; 1: that has come.
+type endings map[end]uint32
+
+// over reports whether both ends had finished before a segment.
+func (f endings) over(s Segment) bool {
+	mine, peer := end{s.Conn, s.FromClient}, end{s.Conn, !s.FromClient}
+	if f[mine] == 1 && f[peer] == 1 {
+		return true
+	}
+	if strings.Contains(s.Flags, "FIN") {
+		f[mine] = s.Seq + uint32(s.Len) + 1
+	}
+	if f[peer] > 1 && s.Ack >= f[peer] {
+		f[peer] = 1
+	}
+	return false
 }
 
 // answers reports whether the same end sends more than this ACK in a step.

@@ -139,6 +139,33 @@ func TestNormaliseKeepsCausesFirst(t *testing.T) {
 	}
 }
 
+// What a kernel sends too late, or once more, is of that run only.
+func TestNormaliseForgetsLateSegments(t *testing.T) {
+	run := func(late bool) string {
+		s := serving("close-prompt", "blocking", 1)
+		s.accepts(1)
+		s.leaves(1)
+		s.sends(1, false, "FIN+ACK", "")
+		s.state(1, false, "LAST_ACK")
+		s.state(1, true, "TIME_WAIT")
+		if late {
+			s.event(Event{Segment: &Segment{Conn: 1, Flags: "FIN+ACK", Seq: 1, Ack: 2, Retransmit: true}})
+		}
+		s.sends(1, true, "ACK", "")
+		s.state(1, false, "CLOSED")
+		if late {
+			s.event(Event{Segment: &Segment{Conn: 1, Flags: "ACK", Seq: 1, Ack: 2}}) // the FIN overtook it
+			s.sends(1, true, "ACK", "")
+			s.sends(1, false, "RST", "")
+			s.state(1, true, "CLOSED")
+		}
+		return draw(t, "normal.txt", s.Trace)
+	}
+	if diff := cmp.Diff(run(false), run(true)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestNormaliseNames(t *testing.T) {
 	s := scene("wake", "select", append(clients(1), Actor{server, "pid 4711", ServerThread})...)
 	s.does(server, 0, "socket", "", "7")
