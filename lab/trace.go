@@ -68,6 +68,9 @@ func (cmd *traceCmd) Run(color colorFlag) error {
 	if cmd.Scene == "list" {
 		return listScenes()
 	}
+	if err := cmd.hasRoom(); err != nil {
+		return err
+	}
 	if cmd.Watch {
 		return cmd.watch(color)
 	}
@@ -98,11 +101,31 @@ func (cmd *traceCmd) save(recording trace.Recording, color colorFlag) error {
 	if err := cmd.draw(&drawn, recording, color); err != nil {
 		return err
 	}
-	if cmd.Output != "" {
-		return renameio.WriteFile(cmd.Output, drawn.Bytes(), 0o644)
+	if cmd.Output == "" {
+		_, err := os.Stdout.Write(drawn.Bytes())
+		return err
 	}
-	_, err := os.Stdout.Write(drawn.Bytes())
-	return err
+	// A device or a link, such as /dev/stdout, is written to; to replace it
+	// would do harm.
+	if there, err := os.Lstat(cmd.Output); err == nil && !there.Mode().IsRegular() {
+		return os.WriteFile(cmd.Output, drawn.Bytes(), 0o644)
+	}
+	return renameio.WriteFile(cmd.Output, drawn.Bytes(), 0o644, renameio.WithTempDir(filepath.Dir(cmd.Output)))
+}
+
+// hasRoom finds out before anything is recorded that the output has no place.
+func (cmd *traceCmd) hasRoom() error {
+	if cmd.Output == "" {
+		return nil
+	}
+	folder := filepath.Dir(cmd.Output)
+	if there, err := os.Stat(folder); err != nil || !there.IsDir() {
+		return fmt.Errorf("cannot write %s: there is no folder %s", cmd.Output, folder)
+	}
+	if there, err := os.Stat(cmd.Output); err == nil && there.IsDir() {
+		return fmt.Errorf("cannot write %s: it is a folder", cmd.Output)
+	}
+	return nil
 }
 
 // server is how to start what the scene is played with.

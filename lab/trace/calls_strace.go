@@ -64,6 +64,9 @@ func (s *strace) Prepare(spec *subject.Spec) error {
 	if len(spec.Command) == 0 {
 		return errors.New("strace: no command was given")
 	}
+	if _, err := exec.LookPath(spec.Command[0]); err != nil { // or it is strace who complains
+		return &subject.CommandError{Command: spec.Command[0], Err: err}
+	}
 	if s.output, err = os.CreateTemp("", "lab-strace-"); err != nil {
 		return err
 	}
