@@ -142,7 +142,8 @@ func (s *Stepper) queue() string {
 
 // sleeping asks the kernel whether the thread sleeps in its call:
 // proc_pid_syscall(5). A Go thread that waits for the runtime does so in
-// futex(2). Where the kernel does not answer, who takes long sleeps.
+// futex(2), and one that reports in sendto(2). Where the kernel does not answer,
+// who takes long sleeps.
 func (a *actor) sleeping() bool {
 	if !a.call.Waits() {
 		return false
@@ -153,7 +154,7 @@ func (a *actor) sleeping() bool {
 	}
 	number, _, _ := bytes.Cut(text, []byte(" "))
 	n, bad := strconv.Atoi(string(number)) // or "running"
-	return bad == nil && n >= 0 && n != unix.SYS_FUTEX
+	return bad == nil && n >= 0 && n != unix.SYS_FUTEX && n != unix.SYS_SENDTO
 }
 
 // whatDoes is what the client at the other end of a connection does.

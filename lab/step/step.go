@@ -70,6 +70,7 @@ type actor struct {
 	doing doing
 	shown bool      // the screen ends with its call
 	since time.Time // when it was let go, or fell asleep
+	nods  int       // how often in a row it was seen asleep since it was let go
 }
 
 type doing int
@@ -188,8 +189,12 @@ func (s *Stepper) loop() {
 			}
 			s.obey(line)
 		case <-tick:
-			if s.moving.sleeping() {
-				s.sleeps(s.moving)
+			a := s.moving
+			if a.nods++; !a.sleeping() {
+				a.nods = 0
+			}
+			if a.nods > 1 { // once is a lock in the kernel, held for a moment
+				s.sleeps(a)
 			}
 		case <-s.letGo:
 			s.mode = forgotten
@@ -375,6 +380,7 @@ func (s *Stepper) release() {
 	if s.mode == some || s.mode == toSleep {
 		s.moving = a
 	}
+	a.since, a.nods = time.Now(), 0
 	s.watcher.Release(a.call)
 }
 
