@@ -48,6 +48,9 @@ func (cmd *traceCmd) watch(color colorFlag) error {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it at once
 	recording, err := trace.Watch(ctx, w)
+	if err != nil && ctx.Err() != nil { // before it had begun
+		return interrupted{}
+	}
 	if err != nil || !saves {
 		return err
 	}
