@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"socketlab/lab/subject"
 )
 
@@ -26,6 +28,7 @@ import (
 type strace struct {
 	server string // its name
 	output *os.File
+	tracer int // the pid of strace; 0: not known
 }
 
 const sleptAtLeast = time.Millisecond
@@ -81,9 +84,22 @@ func (s *strace) Prepare(spec *subject.Spec) error {
 }
 
 // Attach removes the file: strace has it open, and so have we.
-func (s *strace) Attach(*subject.Subject) error { return os.Remove(s.output.Name()) }
+func (s *strace) Attach(server *subject.Subject) error {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", server.Pid())) // proc_pid_status(5)
+	_, tracer, _ := strings.Cut(string(status), "\nTracerPid:")
+	fmt.Sscan(tracer, &s.tracer)
+	return os.Remove(s.output.Name())
+}
 
+// Close waits for strace, which ends after the last process that it follows,
+// and is then ours to collect.
 func (s *strace) Close() {
+	for start := time.Now(); s.tracer > 0 && time.Since(start) < time.Second; time.Sleep(time.Millisecond) {
+		if pid, err := unix.Wait4(s.tracer, nil, unix.WNOHANG, nil); pid != 0 && err != unix.EINTR {
+			break
+		}
+	}
+	s.tracer = 0
 	if s.output != nil {
 		os.Remove(s.output.Name()) // if the server never listened
 		s.output.Close()
