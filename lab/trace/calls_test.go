@@ -62,7 +62,7 @@ func didOf(tr diagram.Trace, actor string) string {
 			if c.Conn > 0 {
 				fmt.Fprintf(&b, ", client %d", c.Conn)
 			}
-			if c.Slept {
+			if c.Slept && c.Name != "write" { // that may have waited for a lock in the kernel
 				b.WriteString(", slept")
 			}
 			b.WriteString("\n")
