@@ -30,6 +30,7 @@ type Call struct {
 	Slept      bool           // it had to wait
 
 	net      bool  // package net makes it
+	prompt   bool  // it is made so that it never waits, whatever its name is
 	switches int64 // before it: see switches
 }
 
@@ -70,6 +71,13 @@ func watchArgs(name string, fd int, args string) *Call {
 		return nil
 	}
 	return begin(Call{Name: name, FD: fd, Args: args})
+}
+
+func watchPrompt(name string, fd int) *Call {
+	if probe == nil {
+		return nil
+	}
+	return begin(Call{Name: name, FD: fd, prompt: true})
 }
 
 func watchBind(fd int, sa unix.Sockaddr) *Call {
@@ -157,6 +165,9 @@ func (c *Call) Asked() string {
 
 // Waits reports whether it is a call that a page may sleep in.
 func (c *Call) Waits() bool {
+	if c.prompt {
+		return false
+	}
 	switch c.Name {
 	case "accept", "read", "write", "select", "poll", "epoll_wait", "io_uring_enter", "waitpid":
 		return true

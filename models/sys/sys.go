@@ -242,7 +242,7 @@ func Spawn(path string, args []string, fds ...int) (pid int, err error) {
 // Reap collects a child that has ended, without waiting: waitpid(2) with
 // WNOHANG. The pid is 0 when none is left to collect.
 func Reap() (pid int) {
-	call := watch("waitpid", -1)
+	call := watchPrompt("waitpid", -1)
 	for {
 		var status unix.WaitStatus
 		pid, err := unix.Wait4(-1, &status, unix.WNOHANG, nil)
