@@ -120,6 +120,12 @@ var roles = map[string]func(){
 		wait()
 	},
 	"nothing": func() {},
+	"multiplies": func() {
+		listen("127.0.0.1:" + port())
+		for {
+			start("nothing", false)
+		}
+	},
 	"family": func() { // server, child, grandchild; the child in a session of its own
 		start("parent", true)
 		listen("127.0.0.1:" + port())

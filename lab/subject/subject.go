@@ -22,6 +22,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -50,6 +51,7 @@ type Spec struct {
 	Port    uint16   // 0: a free one
 	Env     []string // what its environment has besides ours; PORT is always set
 	Files   uint64   // descriptors it may have open, RLIMIT_NOFILE; 0: as it is
+	Most    int      // processes, or threads in one of them; with more it is killed; 0: no limit
 
 	// These two see what it prints, at once; nil: nobody does.
 	Stdout io.Writer `json:"-"`
@@ -70,11 +72,13 @@ type Subject struct {
 	guard    *exec.Cmd // see guarded; nil: none
 	dismiss  io.WriteCloser
 
-	exited chan struct{} // closed when the next two are known
-	ending Ending        // without Took
-	ended  time.Time
+	outgrew atomic.Int32  // what it had when it was killed for having more than Most
+	exited  chan struct{} // closed when the next two are known
+	ending  Ending        // without Took
+	ended   time.Time
 
 	stop    sync.Once
+	stopped chan struct{} // closed when Stop was called
 	took    time.Duration // these two are known after stop
 	stopErr error
 
@@ -87,6 +91,7 @@ type Subject struct {
 type Ending struct {
 	Code   int            // its exit code; -1: a signal ended it
 	Signal syscall.Signal // that signal; 0: none
+	Had    int            // it was killed because it had so many processes or threads; 0: it was not
 	Took   time.Duration  // after SIGTERM; 0: it had ended before Stop
 }
 
@@ -94,6 +99,9 @@ func (e Ending) String() string {
 	text := "exit code " + strconv.Itoa(e.Code)
 	if e.Signal != 0 {
 		text = fmt.Sprintf("signal %d (%v)", int(e.Signal), e.Signal)
+	}
+	if e.Had > 0 {
+		text += fmt.Sprintf(" from lab: it had %d processes or threads", e.Had)
 	}
 	if e.Took > 0 {
 		text += " after " + e.Took.Round(time.Millisecond).String()
@@ -153,12 +161,13 @@ func launch(spec Spec, port Port) (*Subject, error) {
 	}
 	argv := limitFiles(withPort(spec.Command, port.Number), spec.Files)
 	s := &Subject{
-		Spec:   spec,
-		cmd:    exec.Command(argv[0], argv[1:]...),
-		port:   port,
-		exited: make(chan struct{}),
-		stdout: output{keep: 512 << 10},
-		all:    output{keep: 8 << 10},
+		Spec:    spec,
+		cmd:     exec.Command(argv[0], argv[1:]...),
+		port:    port,
+		exited:  make(chan struct{}),
+		stopped: make(chan struct{}),
+		stdout:  output{keep: 512 << 10},
+		all:     output{keep: 8 << 10},
 	}
 	s.cmd.Env = append(os.Environ(), spec.Env...)
 	s.cmd.Env = append(s.cmd.Env, s.mark())
@@ -179,6 +188,9 @@ func launch(spec Spec, port Port) (*Subject, error) {
 	}
 	s.guarded()
 	go s.wait()
+	if spec.Most > 0 {
+		go s.watchGrowth()
+	}
 	live.Lock()
 	if live.subjects == nil {
 		live.subjects = map[*Subject]bool{}
@@ -244,6 +256,7 @@ func (s *Subject) wait() {
 	if status := s.cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signaled() {
 		s.ending.Signal = status.Signal()
 	}
+	s.ending.Had = int(s.outgrew.Load())
 	close(s.exited)
 }
 
@@ -403,6 +416,7 @@ func (s *Subject) Stop() (Ending, error) {
 }
 
 func (s *Subject) end() {
+	close(s.stopped)
 	start := time.Now()
 	if !isClosed(s.exited) {
 		syscall.Kill(-s.Pid(), syscall.SIGTERM)

@@ -103,6 +103,23 @@ func TestTreeCountsDescriptors(t *testing.T) {
 	}
 }
 
+// A server that starts processes without end is killed before the machine has
+// no number left for another one.
+func TestMost(t *testing.T) {
+	multiplies := spec("multiplies")
+	multiplies.Most = 20
+	s := begin(t, multiplies)
+	select {
+	case <-s.Exited():
+	case <-time.After(30 * time.Second):
+		t.Fatal("it goes on")
+	}
+	if ending, _ := s.Ending(); ending.Had <= multiplies.Most || ending.Signal != syscall.SIGKILL {
+		t.Errorf("it ended with %v", ending)
+	}
+	eventually(t, "nobody is left", func() bool { return len(treeOf(t, s).Processes) == 0 })
+}
+
 func TestZombies(t *testing.T) {
 	s := begin(t, spec("zombies"))
 	eventually(t, "three zombies", func() bool { return treeOf(t, s).Zombies == 3 })

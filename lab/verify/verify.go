@@ -21,7 +21,8 @@ type Server struct {
 }
 
 func (s Server) spec(service string) subject.Spec {
-	return subject.Spec{Name: s.Name, Kind: s.Kind, Command: s.Command(service), Limit: s.Limit}
+	const most = 3000 // two processes for each of a thousand clients, and some more
+	return subject.Spec{Name: s.Name, Kind: s.Kind, Command: s.Command(service), Limit: s.Limit, Most: most}
 }
 
 // start starts a server. To begin to listen is an event like others: it is not

@@ -1,0 +1,54 @@
+package subject
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+)
+
+// watchGrowth kills the server when it has more processes or threads than it
+// may. One that forks, looks neither whether accept has failed nor for children
+// that have ended soon has all the numbers for processes that there are, and
+// then nobody can start anything on this machine, and Go programs crash.
+func (s *Subject) watchGrowth() {
+	const often = 10 * time.Millisecond
+	for pause := often; ; {
+		select {
+		case <-s.stopped:
+			return
+		case <-time.After(pause):
+		}
+		start := time.Now()
+		if n := s.size(); n > s.Spec.Most {
+			s.outgrew.Store(int32(n))
+			if !isClosed(s.exited) {
+				syscall.Kill(-s.Pid(), syscall.SIGKILL) // all at once: they may start others meanwhile
+			}
+			s.sweep()
+			return
+		}
+		pause = max(often, 5*time.Since(start)) // among many processes a look takes long
+	}
+}
+
+// size is how many processes the server has, or how many threads one of them
+// has, if that is more. It is 0 while the whole machine has no more than the
+// server may.
+func (s *Subject) size() int {
+	var load float64
+	var running, all int
+	text, err := os.ReadFile("/proc/loadavg") // 0.10 0.20 0.30 1/234 5678: proc_loadavg(5)
+	if err == nil {
+		_, err = fmt.Sscanf(string(text), "%f %f %f %d/%d", &load, &load, &load, &running, &all)
+	}
+	if err == nil && all <= s.Spec.Most {
+		return 0
+	}
+	members, _ := s.members()
+	n := len(members)
+	for _, p := range members {
+		n = max(n, p.threads)
+	}
+	return n
+}
