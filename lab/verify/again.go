@@ -51,7 +51,7 @@ type Call struct {
 
 // Again plays a check once before a witness, and is its verdict.
 func Again(ctx context.Context, s Server, c Check, o Options, w Witness) report.Check {
-	return hold(ctx, s, c, o, w, func() {})
+	return hold(ctx, s, c, o, w, hooks{played: func() {}})
 }
 
 // replay is the schedule to play again: the one that failed.
@@ -128,6 +128,7 @@ func (t *T) withoutWitness(tree subject.Tree) subject.Tree {
 }
 
 func (t *T) connected(conn net.Conn, begin time.Time, err error) {
+	t.calls.Add(1)
 	if t.witness == nil {
 		return
 	}
@@ -146,6 +147,7 @@ type told struct {
 
 // tells makes a call and tells of it.
 func (c told) tells(name, args string, sleeps bool, do func() ([]byte, error)) {
+	defer c.client.t.calls.Add(1)
 	w := c.client.t.witness
 	if w == nil {
 		do()

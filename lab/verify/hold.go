@@ -12,10 +12,19 @@ import (
 	"socketlab/lab/subject"
 )
 
+// hooks are what a check on its way tells those who run it.
+type hooks struct {
+	played func() // after each random schedule
+	idle   func() // when it does nothing but wait; nil: nobody wants to know
+}
+
 // run holds one server to one check. If it fails, it may be played again, to
-// be shown.
-func run(ctx context.Context, s Server, c Check, o Options, played func()) report.Check {
-	result := hold(ctx, s, c, o, nil, played)
+// be shown: then it is not idle, for it has that before it.
+func run(ctx context.Context, s Server, c Check, o Options, tell hooks) report.Check {
+	if o.Again != nil {
+		tell.idle = nil
+	}
+	result := hold(ctx, s, c, o, nil, tell)
 	if result.Status == report.Fail && o.Again != nil {
 		o.Replay = o.replay(result.Schedule)
 		again, err := o.Again(ctx, s, c, o)
@@ -25,11 +34,11 @@ func run(ctx context.Context, s Server, c Check, o Options, played func()) repor
 }
 
 // hold holds one server to one check.
-func hold(ctx context.Context, s Server, c Check, o Options, w Witness, played func()) report.Check {
+func hold(ctx context.Context, s Server, c Check, o Options, w Witness, tell hooks) report.Check {
 	result := report.Check{ID: c.ID, Level: c.Level, Says: c.Says, Status: report.Pass}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	t := &T{Options: o, Limit: s.Limit, witness: w, played: played, ctx: ctx, cancel: cancel, start: time.Now()}
+	t := &T{Options: o, Limit: s.Limit, witness: w, hooks: tell, ctx: ctx, cancel: cancel, start: time.Now()}
 	end := t.play(s, c)
 	result.MS = time.Since(t.start).Milliseconds()
 	result.Note = t.note
@@ -73,6 +82,9 @@ func (t *T) play(s Server, c Check) (end *verdict) {
 	}
 	t.Server = server
 	go t.limit(server, t.patience(c))
+	if t.idle != nil {
+		go t.standAside()
+	}
 	defer func() { t.Server.Stop() }() // it may be another one by then
 	defer t.hangUp()
 	defer context.AfterFunc(t.ctx, t.hangUp)() // no read is longer than the check
@@ -113,6 +125,33 @@ func (t *T) limit(server *subject.Subject, patience time.Duration) {
 		}
 	}
 	t.cancel(errLate)
+}
+
+// standAside tells when nothing is done any more but to wait: for a while
+// nothing was sent or received, and the server slept. Neither needs a CPU then,
+// so it is the same to it whether another check has them.
+func (t *T) standAside() {
+	var nap nap
+	for before := int64(0); ; {
+		select {
+		case <-time.After(40 * time.Millisecond):
+		case <-t.ctx.Done():
+			return
+		}
+		t.mu.Lock()
+		server := t.Server // not always the same
+		t.mu.Unlock()
+		calls, still := t.calls.Load(), false
+		if calls == before {
+			tree, err := server.Tree()
+			still = err == nil && asleep(tree)
+		}
+		if nap.goesOn(still) {
+			t.idle()
+			return
+		}
+		before = calls
+	}
 }
 
 // afterwards sees whether the server is still there and serves, when all who

@@ -303,7 +303,9 @@ func (t *T) startAgain(port uint16) error {
 	t.Server.Stop()
 	server, err := t.Options.start(t.ctx, spec)
 	if err == nil {
+		t.mu.Lock()
 		t.Server = server
+		t.mu.Unlock()
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"socketlab/lab/report"
@@ -20,8 +21,9 @@ type T struct {
 	Server *subject.Subject
 	Limit  int // clients that the server serves at once; 0: no limit
 
+	hooks
 	witness Witness         // nil: nobody looks on
-	played  func()          // told after each random schedule
+	calls   atomic.Int64    // that clients have made
 	ctx     context.Context // done when the user interrupts, or the check takes too long
 	cancel  context.CancelCauseFunc
 
@@ -158,8 +160,10 @@ func (t *T) ExpectQuiet(when string) {
 
 // asleep reports whether all threads of the server's sleep now: none runs, or
 // waits for a core to run on.
-func (t *T) asleep() bool {
-	for _, p := range t.Tree().Processes {
+func (t *T) asleep() bool { return asleep(t.Tree()) }
+
+func asleep(tree subject.Tree) bool {
+	for _, p := range tree.Processes {
 		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.Pid))
 		for _, thread := range threads {
 			stat, _ := os.ReadFile(thread) // pid (name) state …: proc_pid_stat(5)

@@ -89,15 +89,15 @@ func Verify(ctx context.Context, servers []Server, o Options) (report.Verify, er
 		}
 	}
 	progress := progress{tell: o.Progress}
-	var long, short []func() // begun in this order, so that at the end none is left alone
+	var long, short []func(idle func()) // begun in this order, so that at the end none is left alone
 	for _, s := range servers {
 		checks := slices.DeleteFunc(slices.Clone(o.Checks), func(c Check) bool {
 			return !slices.Contains(s.Services, c.Service)
 		})
 		verdicts := make([]report.Check, len(checks))
 		for i, c := range checks {
-			job := func() {
-				verdicts[i] = run(ctx, s, c, o, progress.schedule)
+			job := func(idle func()) {
+				verdicts[i] = run(ctx, s, c, o, hooks{progress.schedule, idle})
 				progress.check()
 			}
 			progress.OfChecks++
@@ -121,22 +121,20 @@ func Verify(ctx context.Context, servers []Server, o Options) (report.Verify, er
 	return result, nil
 }
 
-// together does all jobs, in their order, n at a time.
-func together(n int, jobs []func()) {
-	next := make(chan func())
-	var workers sync.WaitGroup
-	for range n {
-		workers.Go(func() {
-			for job := range next {
-				job()
-			}
+// together begins all jobs, in their order, n at a time. One that is idle makes
+// room for the next, and goes on beside it.
+func together(n int, jobs []func(idle func())) {
+	room := make(chan struct{}, n)
+	var running sync.WaitGroup
+	for _, job := range jobs {
+		room <- struct{}{}
+		idle := sync.OnceFunc(func() { <-room })
+		running.Go(func() {
+			defer idle()
+			job(idle)
 		})
 	}
-	for _, job := range jobs {
-		next <- job
-	}
-	close(next)
-	workers.Wait()
+	running.Wait()
 }
 
 // A progress is kept by checks that run at once.
