@@ -32,6 +32,7 @@ var bytesChecks = []Check{
 		ID: "bytes/binary", Level: report.Must, Service: "echo",
 		Says:  "returns all 256 byte values, NUL included",
 		Cause: "the bytes are treated as a C string or as text: strlen stops at NUL, decoding changes what is not UTF-8",
+		Fits:  []symptom{hungUp, died},
 		Try:   `printf '\000\377\200' | nc -N 127.0.0.1 PORT | od -An -tx1`,
 		Run: func(t *T) {
 			all := make([]byte, 256)
@@ -64,6 +65,7 @@ var bytesChecks = []Check{
 		ID: "bytes/sizes", Level: report.Must, Service: "echo",
 		Says:  "returns messages of any size exactly, from 1 byte to 8 MiB",
 		Cause: "a message is taken to fit the buffer, or a write is taken to have sent everything: look at what write returns",
+		Fits:  []symptom{died},
 		Try:   `head -c 8M /dev/urandom >/tmp/sent; nc -N 127.0.0.1 PORT </tmp/sent | (sleep 1; cmp - /tmp/sent)`,
 		Run: func(t *T) {
 			c := t.Dial()
@@ -99,6 +101,7 @@ var bytesChecks = []Check{
 		ID: "bytes/silence", Level: report.Must, Service: "echo",
 		Says:  "survives clients that connect and leave without a word",
 		Cause: "a read of 0 bytes, the end, is not expected as the first thing",
+		Fits:  []symptom{died},
 		Try:   `timeout 2 nc -N 127.0.0.1 PORT </dev/null; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
 			for range 20 {

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -30,14 +31,16 @@ type Client struct {
 }
 
 // Dial connects one more client.
-func (t *T) Dial() *Client { return t.dial(nil) }
+func (t *T) Dial() *Client { return t.dialAs("") }
+
+func (t *T) dialAs(name string) *Client { return t.dial(name, nil) }
 
 // DialNarrow connects a client whose receive buffer does not grow, so that the
 // server's sending soon comes to a halt: tcp(7), tcp_rmem. It is not tiny: into
 // 2 KiB not even a segment fits that the window allows. It is dropped, and what
 // follows crawls from timer to timer, 564 bytes in 0.2 s.
 func (t *T) DialNarrow() *Client {
-	return t.dial(func(_, _ string, conn syscall.RawConn) error {
+	return t.dial("", func(_, _ string, conn syscall.RawConn) error {
 		return conn.Control(func(fd uintptr) {
 			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 64<<10)
 		})
@@ -47,17 +50,20 @@ func (t *T) DialNarrow() *Client {
 // Knock connects one more client, or returns nil if the kernel does not let it
 // in: it drops SYN while the queue of those who wait for accept is full,
 // listen(2). How many fit is the server's choice.
-func (t *T) Knock() *Client {
+func (t *T) Knock() *Client { return t.knockAs("") }
+
+func (t *T) knockAs(name string) *Client {
 	patience := 100*time.Millisecond + rand.N(200*time.Millisecond) // not all at once again
 	conn, err := t.connect(net.Dialer{Timeout: patience})
 	if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() {
 		return nil
 	}
-	return t.welcome(conn, err)
+	return t.welcome(name, conn, err)
 }
 
-func (t *T) dial(control func(network, address string, c syscall.RawConn) error) *Client {
-	return t.welcome(t.connect(net.Dialer{Timeout: t.Wait, Control: control}))
+func (t *T) dial(name string, control func(network, address string, c syscall.RawConn) error) *Client {
+	conn, err := t.connect(net.Dialer{Timeout: t.Wait, Control: control})
+	return t.welcome(name, conn, err)
 }
 
 func (t *T) connect(dialer net.Dialer) (net.Conn, error) {
@@ -67,21 +73,25 @@ func (t *T) connect(dialer net.Dialer) (net.Conn, error) {
 	return conn, err
 }
 
-func (t *T) welcome(conn net.Conn, err error) *Client {
+// welcome gives a client that has no name the next one.
+func (t *T) welcome(called string, conn net.Conn, err error) *Client {
 	if err != nil {
-		t.Fail("to be able to connect", err.Error())
+		t.Fail("to be able to connect", cannotConnect(err))
 	}
 	c := &Client{t: t}
 	c.conn = told{conn.(*net.TCPConn), c}
 	c.changed = sync.NewCond(&c.mu)
 	t.mu.Lock()
 	t.clients = append(t.clients, c)
-	c.name = fmt.Sprintf("client %d", len(t.clients))
+	t.came++
+	c.name = cmp.Or(called, name(t.came))
 	t.mu.Unlock()
 	t.Tell("%s connected from %s", c.name, conn.LocalAddr())
 	go c.send()
 	return c
 }
+
+func name(number int) string { return fmt.Sprintf("client %d", number) }
 
 // send is the only one that writes to the connection.
 func (c *Client) send() {
@@ -173,7 +183,7 @@ func (c *Client) Flush() {
 		c.changed.Wait()
 	}
 	if c.failed != nil {
-		c.fail(c.name+" to be able to send", c.failed.Error())
+		c.broken(c.name+" to be able to send", "it sent "+count(c.sent), c.failed)
 	}
 }
 
@@ -207,7 +217,7 @@ func (t *T) visit(fin bool) {
 	word := []byte("hello and goodbye\n")
 	conn, err := t.connect(net.Dialer{Timeout: t.Wait})
 	if err != nil {
-		t.Fail("to be able to connect", err.Error())
+		t.Fail("to be able to connect", cannotConnect(err))
 	}
 	defer conn.Close()
 	if !fin {
@@ -216,7 +226,22 @@ func (t *T) visit(fin bool) {
 	conn.SetDeadline(time.Now().Add(t.Wait))
 	conn.Write(word)
 	answer := make([]byte, len(word))
-	if _, err := io.ReadFull(conn, answer); err != nil || !bytes.Equal(answer, word) {
-		t.Fail(quantity(word), fmt.Sprintf("%q (%v)", answer, err))
+	n, err := io.ReadFull(conn, answer)
+	switch {
+	case !bytes.HasPrefix(word, answer[:n]):
+		t.Fail(quantity(word), quantity(answer[:n]))
+	case err == io.ErrUnexpectedEOF:
+		err = io.EOF
+		fallthrough
+	case err != nil:
+		t.Fail(quantity(word), fmt.Sprintf("%s, then %s", count(n), t.ending(err)))
 	}
+}
+
+// cannotConnect is why, without the addresses.
+func cannotConnect(err error) string {
+	if cause, ok := errors.AsType[unix.Errno](err); ok {
+		return cause.Error()
+	}
+	return err.Error()
 }

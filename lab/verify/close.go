@@ -15,7 +15,8 @@ var closeChecks = []Check{
 	{
 		ID: "close/fin", Level: report.Must, Service: "echo",
 		Says:  "closes its side after the client's FIN: no CLOSE_WAIT stays",
-		Cause: "a read of 0 bytes is not taken for the end, or the descriptor of a client that left is never closed",
+		Cause: neverCloses,
+		Fits:  []symptom{lingers},
 		Try:   `timeout 2 nc -N 127.0.0.1 PORT </dev/null; ss -tan 'sport = :PORT'`,
 		Run: func(t *T) {
 			for range 3 {
@@ -36,6 +37,7 @@ var closeChecks = []Check{
 		ID: "close/half", Level: report.Must, Service: "echo",
 		Says:  "after the client's FIN sends all it owes, then FIN, not RST",
 		Cause: "the socket is closed as soon as read returns 0, while answers are still unsent",
+		Fits:  []symptom{hungUp},
 		Try:   `head -c 16M /dev/zero | nc -I 4096 -N 127.0.0.1 PORT | (sleep 2; wc -c)`,
 		Run: func(t *T) {
 			prompt := t.Dial()
@@ -57,6 +59,7 @@ var closeChecks = []Check{
 		ID: "close/reset", Level: report.Must, Service: "echo",
 		Says:  "survives a reset while idle, in mid-message and before accept; others do not notice",
 		Cause: "an error on one client's socket (ECONNRESET, or EPIPE and SIGPIPE when writing) ends the server, or all clients",
+		Fits:  []symptom{hungUp, died},
 		Try:   `kill -STOP PID; python3 -c 'import socket as s, struct; c = s.create_connection(("127.0.0.1", PORT)); c.setsockopt(s.SOL_SOCKET, s.SO_LINGER, struct.pack("ii", 1, 0))'; kill -CONT PID; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
 			other := t.bystander()
@@ -89,6 +92,7 @@ var closeChecks = []Check{
 		ID: "close/early", Level: report.Must, Service: "echo",
 		Says:  "survives a client that leaves while an answer to it is being written",
 		Cause: "writing to a connection that is gone raises SIGPIPE, which ends a process that does not ignore it; the error EPIPE is not expected",
+		Fits:  []symptom{hungUp, died},
 		Try:   `kill -STOP PID; head -c 60k /dev/zero >/dev/tcp/127.0.0.1/PORT; kill -CONT PID; sleep 1; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
 			other := t.bystander()

@@ -26,8 +26,8 @@ func (c *Client) Expect(want []byte) {
 		}
 		got += n
 		if err != nil {
-			c.t.Tell("%s received %s, then %s", c.name, count(got), c.ending(err))
-			c.fail(quantity(want), fmt.Sprintf("%s, then %s", count(got), c.ending(err)))
+			c.t.Tell("%s received %s, then %s", c.name, count(got), c.t.ending(err))
+			c.broken(quantity(want), count(got), err)
 		}
 		if n > 0 { // a large answer may take long, as long as it keeps coming
 			c.conn.SetReadDeadline(time.Now().Add(c.t.Wait))
@@ -69,9 +69,12 @@ func (c *Client) ExpectFIN() {
 			diff:     difference(nil, 0, extra[:n]),
 		})
 	}
-	c.t.Tell("%s received %s", c.name, c.ending(err))
-	if err != io.EOF {
-		c.fail("FIN", c.ending(err))
+	c.t.Tell("%s received %s", c.name, c.t.ending(err))
+	switch {
+	case isTimeout(err):
+		panic(verdict{status: report.Fail, client: c.name, expected: "FIN", actual: c.t.ending(err), symptom: lingers})
+	case err != io.EOF:
+		c.fail("FIN", c.t.ending(err))
 	}
 }
 
@@ -84,7 +87,7 @@ func (c *Client) ExpectNothing(expected string) {
 	case n > 0:
 		c.fail(expected, c.name+" received "+quantity(p[:n]))
 	case !isTimeout(err):
-		c.fail(expected, c.name+" received "+c.ending(err))
+		c.fail(expected, c.name+" received "+c.t.ending(err))
 	}
 }
 
@@ -123,15 +126,31 @@ func (c *Client) fail(expected, actual string) {
 	panic(verdict{status: report.Fail, client: c.name, expected: expected, actual: actual})
 }
 
+// broken ends the check because the conversation has come to a halt.
+func (c *Client) broken(expected, actual string, err error) {
+	v := verdict{status: report.Fail, client: c.name, expected: expected}
+	v.actual = fmt.Sprintf("%s, then %s", actual, c.t.ending(err))
+	switch {
+	case err == io.EOF || isReset(err):
+		v.symptom = hungUp
+	case isTimeout(err) && c.unaccepted():
+		v.actual += ": the server has not accepted " + c.name
+		if c.t.Limit == 0 {
+			v.symptom = unaccepted
+		}
+	}
+	panic(v)
+}
+
 // ending says in the words of the wire how reading ended.
-func (c *Client) ending(err error) string {
+func (t *T) ending(err error) string {
 	switch {
 	case err == io.EOF:
 		return "FIN"
 	case isReset(err):
 		return "RST"
 	case isTimeout(err):
-		return fmt.Sprintf("nothing for %v", c.t.Wait)
+		return fmt.Sprintf("nothing for %v", t.Wait)
 	}
 	return err.Error()
 }
@@ -150,7 +169,7 @@ func (c *Client) expectWholeLines(fill string) {
 	c.conn.SetReadDeadline(time.Now().Add(c.t.Wait))
 	all, err := io.ReadAll(c.conn)
 	if err != nil {
-		c.fail("all that is owed, then FIN", fmt.Sprintf("%s, then %s", count(len(all)), c.ending(err)))
+		c.broken("all that is owed, then FIN", count(len(all)), err)
 	}
 	last, lines := -1, 0
 	for line := range strings.Lines(string(all)) {

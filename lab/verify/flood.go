@@ -2,7 +2,6 @@ package verify
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -18,6 +17,7 @@ func (c *Client) Flood() (stop func()) {
 		pattern[i] = byte(i % period)
 	}
 	c.t.Tell("%s sends without a pause", c.name)
+	c.t.flooded(+1)
 	enough := make(chan struct{})
 	sent := make(chan int, 1)
 	go func() {
@@ -56,13 +56,13 @@ func (c *Client) Flood() (stop func()) {
 			}
 			if err == io.EOF {
 				if all := <-sent; total != all {
-					c.fail(count(all)+", then FIN", count(total)+", then FIN")
+					c.broken(count(all)+", then FIN", count(total), err)
 				}
 				c.t.Tell("%s received all of its %s", c.name, count(total))
 				return
 			}
 			if err != nil {
-				c.fail("what was sent", fmt.Sprintf("%s, then %s", count(total), c.ending(err)))
+				c.broken("what was sent", count(total), err)
 			}
 		}
 	}()
@@ -70,11 +70,12 @@ func (c *Client) Flood() (stop func()) {
 	case <-flowing:
 	case end := <-received:
 		if end == nil {
-			c.fail("an answer to all it sends", "FIN")
+			c.broken("an answer to all it sends", "less than 1 MiB", io.EOF)
 		}
 		panic(end)
 	}
 	return func() {
+		c.t.flooded(-1)
 		close(enough)
 		if end := <-received; end != nil {
 			panic(end)

@@ -51,10 +51,8 @@ func hold(ctx context.Context, s Server, c Check, o Options, w Witness, tell hoo
 	}
 	result.Expected, result.Actual, result.Diff = end.expected, end.actual, end.diff
 	result.Schedule = end.schedule
-	result.Story, result.Hint, result.Try = abridge(t.story, end.client), c.Cause, c.Try
-	if t.Server != nil {
-		result.Output = string(t.Server.Output())
-	}
+	result.Story, result.Hint, result.Try = abridge(t.story, end.client), c.cause(end.symptom), c.Try
+	result.Output = end.output
 	return result
 }
 
@@ -158,6 +156,7 @@ func (t *T) standAside() {
 // were here have left.
 func (t *T) afterwards(c Check) {
 	t.hangUp()
+	t.Tell("everybody left")
 	if c.Service == "echo" {
 		t.Dial().Echo([]byte("and after all that?\n"))
 	}
@@ -184,6 +183,10 @@ func (t *T) attempt(story func()) (end *verdict) {
 // explain adds to an end what the story does not tell: that the server is not
 // there any more, or spins, or that it was we who ended it.
 func (t *T) explain(end *verdict) {
+	if end.explained {
+		return
+	}
+	end.explained = true
 	switch context.Cause(t.ctx) {
 	case context.Canceled:
 		end.status, end.actual = report.Error, "interrupted"
@@ -193,37 +196,58 @@ func (t *T) explain(end *verdict) {
 		end.actual += fmt.Sprintf("; the check was ended after %v", took)
 	}
 	if end.status == report.Fail {
-		end.actual += t.condition()
+		t.examine(end)
+	}
+	if t.Server != nil {
+		end.output = string(t.Server.Output())
 	}
 }
 
-// condition is what is conspicuous about the server's processes now.
-func (t *T) condition() string {
-	if ending, over := t.Server.Ending(); over {
-		return fmt.Sprintf(" (the server has ended: %v)", ending)
+// examine adds what is conspicuous about the server's processes now.
+func (t *T) examine(end *verdict) {
+	if t.over(end) {
+		return
 	}
 	const stretch, busy = 100 * time.Millisecond, 70 // percent of one core
 	before, err := t.Server.Tree()
 	start := time.Now()
 	if err != nil {
-		return ""
+		return
 	}
-	time.Sleep(stretch)                          // the user may have interrupted: t.pause would not pause
-	if ending, over := t.Server.Ending(); over { // its end comes a little after its FIN or RST
-		return fmt.Sprintf(" (the server has ended: %v)", ending)
+	time.Sleep(stretch) // the user may have interrupted: t.pause would not pause
+	if t.over(end) {    // its end comes a little after its FIN or RST
+		return
 	}
 	after, err := t.Server.Tree()
 	if err != nil {
-		return ""
+		return
 	}
-	text := ""
-	if share := 100 * float64(after.CPU-before.CPU) / float64(time.Since(start)); share > busy {
-		text += fmt.Sprintf(" (it spins: %.0f %% of a core)", share)
+	share := 100 * float64(after.CPU-before.CPU) / float64(time.Since(start))
+	if share > busy && !t.flooded(0) { // or it has reason to
+		end.actual += fmt.Sprintf(" (it spins: %.0f %% of a core)", share)
 	}
 	if after.Zombies > 0 {
-		text += fmt.Sprintf(" (%d of its processes are zombies)", after.Zombies)
+		end.actual += fmt.Sprintf(" (%d of its processes are zombies)", after.Zombies)
 	}
-	return text
+}
+
+// over adds that the server has ended, if it has.
+func (t *T) over(end *verdict) bool {
+	ending, over := t.Server.Ending()
+	if over && !strings.Contains(end.actual, ending.String()) { // that is what it is about
+		end.symptom = died
+		end.actual += fmt.Sprintf(" (the server has ended: %v)", ending)
+	}
+	return over
+}
+
+// flooded counts the clients who send without a pause, and reports whether there
+// are any.
+func (t *T) flooded(more int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.floods += more
+	return t.floods > 0
 }
 
 // hangUp closes what the check left open.

@@ -47,14 +47,14 @@ var lifeChecks = []Check{
 		Try:   `(for i in $(seq 20); do timeout 1 nc -d 127.0.0.1 PORT & done; wait); sleep 1; ps -o pid,stat,cmd --ppid PID`,
 		Run: func(t *T) {
 			before := t.started()
-			t.Tell("before, the server has %d processes", len(before.Processes))
+			t.Tell("processes of the server before: %d", len(before.Processes))
 			var clients []*Client
 			for range t.Most(20) {
 				c := t.Dial()
 				c.Echo([]byte("hello\n"))
 				clients = append(clients, c)
 			}
-			t.Tell("with %d clients it has %d", len(clients), len(t.Tree().Processes))
+			t.Tell("with %d clients: %d", len(clients), len(t.Tree().Processes))
 			for _, c := range clients {
 				c.Close()
 			}
@@ -63,7 +63,7 @@ var lifeChecks = []Check{
 				actual := fmt.Sprintf("%d zombies among %d processes, before %d", now.Zombies, len(now.Processes), len(before.Processes))
 				return actual, now.Zombies == 0 && len(now.Processes) <= len(before.Processes)
 			})
-			t.Tell("afterwards it has %d, and no zombie", len(t.Tree().Processes))
+			t.Tell("afterwards: %d, and no zombie", len(t.Tree().Processes))
 			t.Dial().Echo([]byte("still there?\n"))
 		},
 	},
@@ -123,6 +123,7 @@ var lifeChecks = []Check{
 		ID: "life/descriptors", Level: report.Must, Service: "echo", Files: 64,
 		Says:  "out of descriptors neither dies nor spins, and serves again when some are free",
 		Cause: "accept fails with EMFILE and the connection stays in the queue: ready again at once, for ever. Stop accepting until a client leaves",
+		Fits:  []symptom{unaccepted, hungUp, died},
 		Try:   `(ulimit -n 16; exec ./myserver PORT) & S=$!; sleep 1; (for i in $(seq 20); do timeout 5 nc -d 127.0.0.1 PORT & done; wait) & sleep 1; top -b -n 2 -d 2 -p $S | tail -n 1; sleep 3; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
 			const most, patience = 80, 300 * time.Millisecond
@@ -148,6 +149,7 @@ var lifeChecks = []Check{
 		ID: "life/stopped", Level: report.Must, Service: "echo",
 		Says:  "survives being stopped and continued (SIGSTOP, SIGCONT) with nothing lost",
 		Cause: "a call that was interrupted (EINTR) is taken for a failure",
+		Fits:  []symptom{hungUp, died},
 		Try:   `(sleep 3; echo hello) | timeout 5 nc -N 127.0.0.1 PORT & sleep 1; kill -STOP PID; sleep 1; kill -CONT PID; sleep 2`,
 		Run: func(t *T) {
 			var clients []*Client
@@ -203,6 +205,7 @@ var lifeChecks = []Check{
 		ID: "life/stdin", Level: report.Must, Service: "echo",
 		Says:  "keeps serving when its standard input ends",
 		Cause: "the end of standard input is taken for the end of the server, or is read again and again",
+		Fits:  []symptom{hungUp, died},
 		Try:   `sleep 1 | ./myserver PORT & sleep 2; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT; top -b -n 2 -d 2 -p $! | tail -n 1`,
 		Run: func(t *T) {
 			c := t.Dial()

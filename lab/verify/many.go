@@ -3,6 +3,7 @@ package verify
 import (
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"socketlab/lab/report"
@@ -14,6 +15,7 @@ var manyChecks = []Check{
 		ID: "many/two", Level: report.Must, Service: "echo",
 		Says:  "serves the second client while the first is silent, or by design keeps it waiting and loses nothing",
 		Cause: "the server reads from the first client and sleeps there; if that is meant, declare it with --limit=1",
+		Fits:  []symptom{unaccepted},
 		Try:   `timeout 9 nc -d 127.0.0.1 PORT & sleep 1; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
 			first := t.Dial()
@@ -66,6 +68,7 @@ var manyChecks = []Check{
 		ID: "many/half-line", Level: report.Must, Service: "echo",
 		Says:  "is not stalled by a client that sent half a line",
 		Cause: "after select or poll the server reads until the newline comes, and waits there for one client",
+		Fits:  []symptom{unaccepted},
 		Try:   `(printf 'half a li'; sleep 4) | nc -N 127.0.0.1 PORT >/dev/null & sleep 1; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
 			half := t.Dial()
@@ -85,6 +88,7 @@ var manyChecks = []Check{
 		ID: "many/slow-reader", Level: report.Must, Service: "echo",
 		Says:  "is not stalled by a client that does not read",
 		Cause: "writing to a client whose buffers are full waits, and everybody waits with it: write without waiting, and keep what is left",
+		Fits:  []symptom{unaccepted},
 		Try:   `head -c 64M /dev/zero | nc 127.0.0.1 PORT | sleep 4 & sleep 1; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
 			slow := t.DialNarrow()
@@ -106,6 +110,7 @@ var manyChecks = []Check{
 		ID: "many/flood", Level: report.Must, Service: "echo",
 		Says:  "is not stalled by a client that never pauses",
 		Cause: "the server reads from one client until nothing is left, and something always is: read once, then look at the others",
+		Fits:  []symptom{unaccepted},
 		Try:   `(exec 3<>/dev/tcp/127.0.0.1/PORT; timeout 4 cat <&3 >/dev/null & timeout 4 cat /dev/zero >&3) & sleep 1; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
 			flood := t.Dial()
@@ -125,14 +130,23 @@ var manyChecks = []Check{
 		ID: "many/burst", Level: report.Must, Service: "echo",
 		Says:  "serves 200 clients that connect at the same moment",
 		Cause: "a connection is lost between two that come together: accept again while there are more; or the backlog of listen is tiny",
+		Fits:  []symptom{unaccepted, hungUp},
 		Try:   `for i in $(seq 200); do (echo $i | timeout 9 nc -N 127.0.0.1 PORT) & done | sort -n | uniq | wc -l`,
 		Run: func(t *T) {
-			t.Wait *= 4 // they all wait for each other
-			enough := time.Now().Add(t.Wait)
+			var latest atomic.Int64 // when anybody was served: they all wait for each other
+			now := func() int64 { return time.Since(t.start).Nanoseconds() }
+			hope := func() bool { return now()-latest.Load() < t.Wait.Nanoseconds() }
+			latest.Store(now())
 			t.Each(200, func(i int) {
 				word := fmt.Appendf(nil, "burst %d\n", i)
-				c := t.insist(word, enough)
+				c := t.insist(word, hope)
+				for !c.Arrives(t.Wait / 5) {
+					if !hope() {
+						c.fail(quantity(word), fmt.Sprintf("nothing for %v, and nobody else was served", t.Wait))
+					}
+				}
 				c.Expect(word)
+				latest.Store(now())
 				c.HalfClose()
 				c.ExpectFIN()
 				c.Close()
@@ -143,6 +157,7 @@ var manyChecks = []Check{
 		ID: "many/crowd", Level: report.Should, Service: "echo", Long: true,
 		Says:  "serves 1,000 clients at once, or as many as it is made for; the others wait and lose nothing",
 		Cause: "a limit of descriptors (ulimit -n), of FD_SETSIZE, of threads; or the server drops whom it cannot serve",
+		Fits:  []symptom{unaccepted, hungUp, died},
 		Try:   `(for i in $(seq 1000); do exec {fd}<>/dev/tcp/127.0.0.1/PORT && echo hello >&$fd && read -t 5 <&$fd && n=$i || break; done; echo $n)`,
 		Run: func(t *T) {
 			served, waiting := 1000, 0
@@ -159,10 +174,11 @@ var manyChecks = []Check{
 				})
 			}
 			each(func(i int) {
-				clients[i] = t.insist(word(i), time.Now().Add(t.Wait))
+				late := time.Now().Add(t.Wait)
+				clients[i] = t.insist(word(i), func() bool { return time.Now().Before(late) })
 				clients[i].Expect(word(i))
 			})
-			t.Tell("%d are served at once", served)
+			t.Tell("so many are served at once: %d", served)
 			for i := range waiting {
 				c := t.Knock()
 				if c == nil {
@@ -199,6 +215,7 @@ var manyChecks = []Check{
 				slack = 64
 			)
 			visit := func(n int) {
+				t.Tell("%s clients come, %d at a time: each says a word, hears it and leaves, one of 8 with FIN, the others with RST", thousands(n), together)
 				t.Each(together, func(int) {
 					for i := range n / together {
 						t.visit(i%8 == 0)
@@ -245,8 +262,8 @@ func figures(tree subject.Tree) string {
 // insist sends a word as one who wants to be served. If the kernel does not let
 // the client in, because the queue for accept is full, it leaves and comes
 // again: when SYN is sent again, after 1, 3 and 7 s, is not the server's doing.
-func (t *T) insist(word []byte, until time.Time) *Client {
-	for time.Now().Before(until) {
+func (t *T) insist(word []byte, hope func() bool) *Client {
+	for hope() {
 		c := t.Knock()
 		if c == nil {
 			continue

@@ -25,7 +25,7 @@ func (c *Client) Pour(p []byte) int {
 		sent, left, failed := c.sent, len(c.queue), c.failed
 		c.mu.Unlock()
 		if failed != nil {
-			c.fail(c.name+" to be able to send", failed.Error())
+			c.broken(c.name+" to be able to send", "it sent "+count(sent), failed)
 		}
 		if sent != last {
 			last, since = sent, time.Now()
@@ -122,6 +122,12 @@ func (c *Client) atServer() subject.Socket {
 		}
 	}
 	return subject.Socket{}
+}
+
+// unaccepted reports whether the connection is there, and in no program's hands.
+func (c *Client) unaccepted() bool {
+	s := c.atServer()
+	return s.State == subject.Established && s.Inode == 0
 }
 
 // ours is how much our own kernel has: not yet sent and acknowledged, SIOCOUTQ,

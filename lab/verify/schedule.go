@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -68,6 +69,9 @@ func ReadSchedule(r io.Reader) (Schedule, error) {
 	}
 	if err := lines.Err(); err != nil {
 		return nil, err
+	}
+	if len(schedule) == 0 {
+		return nil, errors.New("there is no step in it")
 	}
 	return schedule, schedule.valid()
 }
@@ -179,17 +183,16 @@ func (t *T) Play(schedule Schedule) {
 		}
 		switch step.Verb {
 		case "connect":
-			come := t.Dial
+			come := t.dialAs
 			if t.Limit > 0 && len(present) >= t.Limit {
-				come = t.Knock
+				come = t.knockAs
 			}
-			c := come()
+			c := come(name(step.Client))
 			if c == nil {
-				t.Tell("client %d found the queue full, and went away", step.Client)
+				t.Tell("%s found the queue full, and went away", name(step.Client))
 				continue
 			}
 			a = &actor{Client: c, number: step.Client}
-			a.name = fmt.Sprintf("client %d", step.Client)
 			actors[step.Client] = a
 			present = append(present, a)
 		case "send":
@@ -220,7 +223,7 @@ func (t *T) Play(schedule Schedule) {
 		a.ExpectFIN()
 		a.Close()
 	}
-	next := t.Dial()
+	next := t.dialAs(name(maxClients + 1))
 	next.Echo([]byte("the next one\n"))
 	next.Close()
 }
@@ -262,16 +265,19 @@ func pieces(p []byte, n int) [][]byte {
 	return slices.Collect(slices.Chunk(p, (len(p)+n-1)/n))
 }
 
-// A failing schedule is shrunk as long as it keeps failing: by leaving out
-// visits, from connect to leave, and then steps, half of them, a quarter, and at
-// last one by one, again and again until none of them can be missed.
+// A failing schedule is shrunk as long as it keeps failing and is one: to its
+// beginning, twice as much of it each time until that fails; then by leaving out
+// visits, from connect to leave, and steps, half of them, a quarter, and at last
+// one by one, again and again until none of them can be missed.
 func shrink(schedule Schedule, fails func(Schedule) bool) Schedule {
 	try := func(shorter Schedule) bool {
-		works := shorter.valid() == nil && fails(shorter)
+		works := len(shorter) > 0 && shorter.valid() == nil && fails(shorter)
 		if works {
 			schedule = shorter
 		}
 		return works
+	}
+	for size := 1; size < len(schedule) && !try(schedule[:size]); size *= 2 {
 	}
 	for before := -1; len(schedule) != before; {
 		before = len(schedule)
@@ -304,7 +310,7 @@ func (s Schedule) withoutVisit(at int) Schedule {
 
 var randomChecks = []Check{
 	{
-		ID: "random/schedules", Level: report.Must, Service: "echo",
+		ID: "random/schedules", Level: report.Must, Service: "echo", Long: true,
 		Says:  "gives the right bytes under random schedules of connect, send, receive, pause, half-close, reset and leave",
 		Cause: "something between two events: look at the last steps of the schedule",
 		Try:   `lab verify --replay=schedule.txt -- ./myserver {port}`,
@@ -330,24 +336,34 @@ func (t *T) random(seed uint64) {
 	}
 	t.explain(end)
 	story := t.story
-	deadline := time.Now().Add(4 * t.Wait)
-	t.Wait = min(t.Wait, time.Second) // there are many to try
-	shortest := shrink(schedule, func(shorter Schedule) bool {
-		var again *verdict
-		for range 2 { // it is to fail whenever it is replayed, not by chance
-			if time.Now().After(deadline) || t.ctx.Err() != nil {
-				return false
-			}
-			again = t.playAfresh(shorter)
-			if again == nil || again.status != report.Fail {
-				return false
-			}
+	wait, deadline := t.Wait, time.Now().Add(3*t.Wait)
+	failure := func(s Schedule, patience time.Duration) *verdict {
+		t.Wait = min(wait, patience)
+		again := t.playAfresh(s)
+		if again == nil || again.status != report.Fail || t.ctx.Err() != nil {
+			return nil
 		}
-		end, story = again, t.story
-		return true
+		return again
+	}
+	shortest := shrink(schedule, func(shorter Schedule) bool {
+		// It is to fail whenever it is replayed, not by chance. There are many to
+		// try, so only what failed at once may try our patience.
+		if time.Now().After(deadline) || failure(shorter, time.Second/4) == nil {
+			return false
+		}
+		again := failure(shorter, time.Second)
+		if again != nil {
+			end, story = again, t.story
+		}
+		return again != nil
 	})
-	t.story = story
+	if again := failure(shortest, wait); again != nil {
+		t.explain(again)
+		end, story = again, t.story
+	}
+	end.explained = true // the server that is there now may be another one
 	end.schedule = fmt.Sprintf("# seed %d\n%s", seed, shortest)
+	t.story = story
 	panic(*end)
 }
 

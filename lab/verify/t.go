@@ -32,6 +32,8 @@ type T struct {
 	mu      sync.Mutex // a story may be told by several clients at once
 	story   []string
 	clients []*Client
+	came    int // clients so far
+	floods  int // of them, those who send without a pause now
 	note    string
 }
 
@@ -41,7 +43,10 @@ type verdict struct {
 	expected, actual string
 	diff             []string
 	client           string // whom it happened to; "": nobody in particular
+	symptom          symptom
 	schedule         string
+	explained        bool
+	output           string // what the server had printed by then
 }
 
 // Fail ends the check: the server did not do what it should.

@@ -136,6 +136,7 @@ var talkChecks = []Check{
 		ID: "talk/exit", Level: report.Must, Service: "talk",
 		Says:  `ends a client's session at the line "exit", however it is split, and at no other`,
 		Cause: "one whole read is compared with \"exit\\n\": missed when it is split, comes with other lines, or ends in \\r\\n",
+		Fits:  []symptom{lingers},
 		Try:   `(printf 'ex'; sleep 1; printf 'it\r\n'; sleep 2) | nc -N 127.0.0.1 PORT & sleep 2; ss -tan 'sport = :PORT'`,
 		Run: func(t *T) {
 			for _, parts := range [][]string{
@@ -190,6 +191,7 @@ var talkChecks = []Check{
 		ID: "talk/operator-gone", Level: report.Must, Service: "talk",
 		Says:  "goes on without an operator when its standard input ends",
 		Cause: "the end of standard input is not noticed, so it is always ready and is read again and again; or it is taken for the end of the server",
+		Fits:  []symptom{hungUp, died},
 		Try:   `sleep 1 | ./myserver PORT & sleep 2; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT; top -b -n 2 -d 2 -p $! | tail -n 1`,
 		Run: func(t *T) {
 			c := t.guests(1)[0]
