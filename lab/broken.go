@@ -5,6 +5,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -67,17 +68,18 @@ func (cmd *verifyCmd) tryChecks(checks []verify.Check) error {
 		return interrupted{}
 	case err != nil:
 		return err
-	case cmd.JSON:
-		err = broken.JSON(os.Stdout, findings)
-	default:
-		broken.Table(os.Stdout, findings)
 	}
 	surprises := 0
 	for _, f := range findings {
 		surprises += len(f.Surprises)
 	}
-	if !cmd.JSON {
-		fmt.Printf("%d broken servers, %d surprises, %.1f s.\n", len(findings), surprises, time.Since(start).Seconds())
+	if cmd.JSON {
+		err = broken.JSON(os.Stdout, findings)
+	} else {
+		err = written(os.Stdout, func(page io.Writer) {
+			broken.Table(page, findings)
+			fmt.Fprintf(page, "%d broken servers, %d surprises, %.1f s.\n", len(findings), surprises, time.Since(start).Seconds())
+		})
 	}
 	if err == nil && surprises > 0 {
 		err = failed{}

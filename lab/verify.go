@@ -3,12 +3,15 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,6 +69,10 @@ func (cmd *verifyCmd) Validate() error {
 		return errors.New("--timeout is a time to wait, such as 5s; it must be positive")
 	case cmd.Limit < 0:
 		return errors.New("--limit is a number of clients; it cannot be negative")
+	case cmd.Rounds < 1:
+		return errors.New("--rounds is a number of random schedules; it must be positive")
+	case len(cmd.Command) == 0 && os.Args[len(os.Args)-1] == "--":
+		return errors.New("no command follows --")
 	case cmd.Broken && (len(cmd.Model.models) > 0 || len(cmd.Report) > 0 || cmd.Trace):
 		return errors.New("--broken has servers of its own, and a table of its own: leave out --model, --report and --trace-failures")
 	}
@@ -76,10 +83,12 @@ func (cmd *verifyCmd) Run(color colorFlag) error {
 	if cmd.Replay != "" {
 		cmd.Check = []string{"random"}
 	}
-	checks := verify.Select(cmd.Check)
-	if len(checks) == 0 {
-		return wrong("--check=%s matches none; lab verify --list shows all", strings.Join(cmd.Check, ","))
+	for _, pattern := range cmd.Check {
+		if len(verify.Select([]string{pattern})) == 0 {
+			return wrong("--check=%s matches none; lab verify --list shows all", pattern)
+		}
 	}
+	checks := verify.Select(cmd.Check)
 	if cmd.List {
 		return listChecks(checks)
 	}
@@ -90,7 +99,16 @@ func (cmd *verifyCmd) Run(color colorFlag) error {
 	if err != nil {
 		return err
 	}
+	if err := applies(checks, servers); err != nil {
+		return err
+	}
 	options, err := cmd.options()
+	if err != nil {
+		return err
+	}
+	for _, to := range cmd.Report {
+		err = errors.Join(err, to.Try())
+	}
 	if err != nil {
 		return err
 	}
@@ -131,10 +149,8 @@ func (cmd *verifyCmd) Run(color colorFlag) error {
 		result.Failure = err.Error() // a grader wants a report of this too
 		return errors.Join(err, cmd.save(result))
 	}
-	if err := cmd.print(result, color.style()); err != nil {
-		return err
-	}
-	if err := cmd.save(result); err != nil {
+	// To print may be the end: who reads may have left, as head(1) does.
+	if err := errors.Join(cmd.save(result), cmd.print(result, color.style())); err != nil {
 		return err
 	}
 	return verdict(result, cmd.Strict)
@@ -145,8 +161,15 @@ func (cmd *verifyCmd) print(result report.Verify, style report.Style) error {
 	if cmd.JSON {
 		return result.JSON(os.Stdout)
 	}
-	result.Text(besides(cmd.Report), style)
-	return nil
+	return written(besides(cmd.Report), func(page io.Writer) { result.Text(page, style) })
+}
+
+// written is the error of writing a page.
+func written(to *os.File, write func(page io.Writer)) error {
+	var page bytes.Buffer
+	write(&page)
+	_, err := to.Write(page.Bytes())
+	return err
 }
 
 // save writes all reports, also if one of them cannot be written.
@@ -217,11 +240,22 @@ func (cmd *verifyCmd) servers() ([]verify.Server, error) {
 	return servers, nil
 }
 
-func listChecks(checks []verify.Check) error {
-	for _, c := range checks {
-		fmt.Printf("%-22s %-6s  %s\n", c.ID, c.Level, c.Says)
+// applies refuses servers to which none of the checks applies: they would pass.
+func applies(checks []verify.Check, servers []verify.Server) error {
+	for _, s := range servers {
+		if !slices.ContainsFunc(checks, func(c verify.Check) bool { return slices.Contains(s.Services, c.Service) }) {
+			return wrong("none of these checks is about a server for %s, as %s is said to be: see --service", s.Services[0], s.Name)
+		}
 	}
 	return nil
+}
+
+func listChecks(checks []verify.Check) error {
+	return written(os.Stdout, func(page io.Writer) {
+		for _, c := range checks {
+			fmt.Fprintf(page, "%-22s %-6s  %s\n", c.ID, c.Level, c.Says)
+		}
+	})
 }
 
 // verdict is the exit code of a result, as an error.

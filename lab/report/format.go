@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/google/renameio/v2"
 )
@@ -89,12 +90,33 @@ func (v Verify) Save(to Target) error {
 	return nil
 }
 
-// Write puts a report where it goes, as a whole.
-func (t Target) Write(report []byte) error {
-	if err := t.put(report); err != nil {
-		return fmt.Errorf("cannot write the %s report to %s: %w", t.Format, t.File, explain(err, t.File))
+// Try finds out whether a report can be written there, before the work that it
+// is to be about.
+func (t Target) Try() error {
+	there, err := os.Stat(t.File)
+	switch {
+	case t.File == "-", err == nil && !there.Mode().IsRegular() && !there.IsDir():
+		return nil // a device is found out about by writing to it
+	case err == nil && there.IsDir():
+		err = syscall.EISDIR
+	default:
+		var try *os.File
+		if try, err = os.CreateTemp(filepath.Dir(t.File), ".lab-"); err == nil {
+			try.Close()
+			err = os.Remove(try.Name())
+		}
 	}
-	return nil
+	return t.complain(err)
+}
+
+// Write puts a report where it goes, as a whole.
+func (t Target) Write(report []byte) error { return t.complain(t.put(report)) }
+
+func (t Target) complain(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("cannot write the %s report to %s: %w", t.Format, t.File, explain(err, t.File))
 }
 
 func (t Target) put(report []byte) error {

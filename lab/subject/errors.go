@@ -34,6 +34,8 @@ func (e *CommandError) Error() string {
 		cure = "its interpreter is missing: see the first line of the file"
 	case errors.Is(e.Err, fs.ErrNotExist):
 		cure = "check the path"
+	case isFolder(e.Command):
+		cure = "it is a folder: which program in it?"
 	case errors.Is(e.Err, fs.ErrPermission):
 		cure = "make it executable: chmod +x " + e.Command
 	case errors.Is(e.Err, unix.ENOEXEC):
@@ -45,6 +47,11 @@ func (e *CommandError) Error() string {
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // reason is the cause alone: the message has named the command already.
@@ -111,7 +118,7 @@ func (e *DeafError) Error() string {
 		}
 	}
 	return fmt.Sprintf("%s did not listen on 127.0.0.1:%d within %v; %s; %s",
-		e.Spec.Name, e.Spec.Port, e.Waited.Round(time.Millisecond), cure, printed(e.Output))
+		e.Spec.Name, e.Spec.Port, e.Waited.Round(10*time.Millisecond), cure, printed(e.Output))
 }
 
 // printed quotes the last lines of a server's output, each behind a mark and
