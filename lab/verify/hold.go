@@ -96,7 +96,7 @@ func (t *T) play(s Server, c Check) (end *verdict) {
 		t.witnessed("here it fails. expected: " + end.expected + "; actual: " + end.actual)
 		t.explain(end)
 	}
-	if t.witness != nil {
+	if t.witness != nil && context.Cause(t.ctx) != context.Canceled { // nobody wants to see it any more
 		t.witness.End() // before those who are left hang up
 	}
 	return end
