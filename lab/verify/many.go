@@ -100,8 +100,8 @@ var manyChecks = []Check{
 					other()
 				}
 			}
-			slow.HalfClose()
 			slow.Expect(p)
+			slow.HalfClose() // only now: this is not about the half-closed
 			slow.ExpectFIN()
 			t.Dial().Echo([]byte("the next one\n"))
 		},

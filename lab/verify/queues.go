@@ -77,17 +77,23 @@ func (c *Client) keeps(sent int) bool {
 }
 
 // Heard waits until the server has read all that was sent. It may not want to:
-// then it sleeps though there is something to read, or never sleeps at all.
+// then it sleeps though there is something to read, or reads nothing for a second.
 func (c *Client) Heard() bool {
 	var nap nap
-	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); c.t.pause(time.Millisecond) {
-		unread := c.atServer().Unread
-		if !c.queued() && c.ours(unix.SIOCOUTQ)+unread == 0 {
+	left, latest := 0, time.Now()
+	for time.Since(latest) < time.Second {
+		before, unread := left, c.atServer().Unread
+		left = c.ours(unix.SIOCOUTQ) + unread
+		switch {
+		case left != before:
+			latest = time.Now()
+		case left == 0 && !c.queued():
 			return true
 		}
 		if nap.goesOn(unread > 0 && c.t.asleep()) {
 			break
 		}
+		c.t.pause(time.Millisecond)
 	}
 	return false
 }
