@@ -105,7 +105,7 @@ var lifeChecks = []Check{
 		ID: "life/memory", Level: report.Must, Service: "echo",
 		Says:  "does not grow without bound for a client that sends and never reads",
 		Cause: "what cannot be sent yet is kept, and reading goes on: stop reading from a client that is owed much",
-		Try:   `head -c 64M /dev/zero | nc 127.0.0.1 PORT | sleep 5 & sleep 4; grep VmRSS /proc/PID/status`,
+		Try:   `head -c 64M /dev/zero | timeout 5 nc 127.0.0.1 PORT | sleep 5 & sleep 4; grep VmRSS /proc/PID/status`,
 		Run: func(t *T) {
 			const offered, most = 128 * mib, 48 * mib
 			c := t.DialNarrow()

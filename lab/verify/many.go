@@ -89,7 +89,7 @@ var manyChecks = []Check{
 		Says:  "is not stalled by a client that does not read",
 		Cause: "writing to a client whose buffers are full waits, and everybody waits with it: write without waiting, and keep what is left",
 		Fits:  []symptom{unaccepted},
-		Try:   `head -c 64M /dev/zero | nc 127.0.0.1 PORT | sleep 4 & sleep 1; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
+		Try:   `head -c 64M /dev/zero | timeout 4 nc 127.0.0.1 PORT | sleep 4 & sleep 1; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
 			slow := t.DialNarrow()
 			p := random(12 * mib)

@@ -167,7 +167,7 @@ var talkChecks = []Check{
 		ID: "talk/slow-reader", Level: report.Must, Service: "talk",
 		Says:  "is not stalled by a client that does not read what the operator says",
 		Cause: "a blocking write to one client holds up all",
-		Try:   `(sleep 3; yes $(seq 800) | head -n 2000; sleep 3) | ./myserver PORT >/dev/null & sleep 1; nc -d 127.0.0.1 PORT | sleep 6 & timeout 5 nc -d 127.0.0.1 PORT | wc -l`,
+		Try:   `(sleep 3; yes $(seq 800) | head -n 2000; sleep 3) | ./myserver PORT >/dev/null & sleep 1; timeout 6 nc -d 127.0.0.1 PORT | sleep 6 & timeout 5 nc -d 127.0.0.1 PORT | wc -l`,
 		Run: func(t *T) {
 			if t.Limit == 1 {
 				t.Skip("one at a time")
