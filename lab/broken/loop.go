@@ -72,7 +72,7 @@ func newTalk(lfd int) *loop {
 // from the listening socket: socket(7). What is written goes into the segment
 // that waits already, up to 64 KiB and whatever the limit, so it is to be little.
 func (l *loop) smallBuffers() {
-	l.atOnce = 128
+	l.atOnce = 256
 	unix.SetsockoptInt(l.lfd, unix.SOL_SOCKET, unix.SO_SNDBUF, 4096)
 	unix.SetsockoptInt(l.lfd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // little, but not late
 }
