@@ -40,7 +40,8 @@ const (
 	died                          // it has ended
 )
 
-const neverCloses = "a read of 0 bytes is not taken for the end, or the descriptor of a client that left is never closed"
+const neverCloses = "a read of 0 bytes is not taken for the end, or the descriptor of a client that left is never closed; " +
+	"after fork the parent has one too"
 
 var causes = map[symptom]string{
 	unaccepted: "the server is at another client, and accepts nobody meanwhile; " +

@@ -227,7 +227,7 @@ func (t *T) examine(end *verdict) {
 		end.actual += fmt.Sprintf(" (it spins: %.0f %% of a core)", share)
 	}
 	if after.Zombies > 0 {
-		end.actual += fmt.Sprintf(" (%d of its processes are zombies)", after.Zombies)
+		end.actual += fmt.Sprintf(" (zombies among its processes: %d)", after.Zombies)
 	}
 }
 
