@@ -82,13 +82,14 @@ func (c *Client) Heard() bool {
 	var nap nap
 	left, latest := 0, time.Now()
 	for time.Since(latest) < time.Second {
-		before, unread := left, c.atServer().Unread
+		before, queued := left, c.queued() // this first: it becomes the kernel's
+		unread := c.atServer().Unread
 		left = c.ours(unix.SIOCOUTQ) + unread
 		switch {
+		case left == 0 && !queued:
+			return true
 		case left != before:
 			latest = time.Now()
-		case left == 0 && !c.queued():
-			return true
 		}
 		if nap.goesOn(unread > 0 && c.t.asleep()) {
 			break
@@ -144,6 +145,7 @@ func (c *Client) ours(request uint) (n int) {
 		err = raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), request) })
 	}
 	if err != nil {
+		c.t.goOn() // or else it was closed because time is over
 		c.t.Cannot("ask the kernel what it has", err)
 	}
 	return n

@@ -335,6 +335,9 @@ func (t *T) random(seed uint64) {
 		return
 	}
 	t.explain(end)
+	if end.status != report.Fail || t.ctx.Err() != nil {
+		panic(*end)
+	}
 	story := t.story
 	wait, deadline := t.Wait, time.Now().Add(3*t.Wait)
 	failure := func(s Schedule, patience time.Duration) *verdict {

@@ -128,6 +128,13 @@ func (t *T) pause(d time.Duration) {
 	select {
 	case <-time.After(d):
 	case <-t.ctx.Done():
+		t.goOn()
+	}
+}
+
+// goOn ends the check if its time is over.
+func (t *T) goOn() {
+	if t.ctx.Err() != nil {
 		t.Fail("the check to come to an end", "it took too long")
 	}
 }
