@@ -34,6 +34,25 @@ func TestSelect(t *testing.T) {
 	}
 }
 
+// A job that is idle makes room for the next, and goes on.
+func TestTogether(t *testing.T) {
+	begun := make(chan bool)
+	done := 0
+	together(1, []func(idle func()){
+		func(idle func()) {
+			idle()
+			<-begun
+			done++
+		},
+		func(func()) {
+			begun <- true
+		},
+	})
+	if done != 1 {
+		t.Error("it does not wait for the idle one")
+	}
+}
+
 func TestChecksAreComplete(t *testing.T) {
 	seen := map[string]bool{}
 	for _, c := range Checks {

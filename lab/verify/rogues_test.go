@@ -92,6 +92,24 @@ func TestFailureTells(t *testing.T) {
 	}
 }
 
+// TestCauses holds the usual cause to what was seen, whatever the check is about.
+func TestCauses(t *testing.T) {
+	for _, test := range []struct{ server, check, actual, cause string }{
+		{"serves-one-at-a-time", "life/idle", "the server has not accepted client 2", "declare it with --limit=1"},
+		{"serves-one-at-a-time", "many/half-line", "the server has not accepted client 2", "until the newline comes"},
+		{"hangs-up", "life/stopped", "0 bytes, then", "EINTR"},
+		{"hangs-up", "many/apart", "0 bytes, then", "closed after one answer"},
+		{"forgets-to-close", "bytes/echo", "nothing for", "is never closed"},
+		{"dies-of-silence", "bytes/silence", "exit code 2", "a read of 0 bytes"},
+		{"ends-in-the-middle", "life/memory", "exit code 3", "ends the whole server"},
+	} {
+		c := hold(t, named(t, test.server), verify.Options{Checks: verify.Select([]string{test.check}), Wait: time.Second, Start: 20 * time.Second})[0]
+		if c.Status != report.Fail || !strings.Contains(c.Actual, test.actual) || !strings.Contains(c.Hint, test.cause) {
+			t.Errorf("%s, %s: %s: actual %q, usual cause %q", test.server, test.check, c.Status, c.Actual, c.Hint)
+		}
+	}
+}
+
 // TestLimit finds that a server for one client at a time is right, if it says so.
 func TestLimit(t *testing.T) {
 	s := named(t, "serves-one-at-a-time")
