@@ -12,30 +12,23 @@ import (
 )
 
 // Pour sends bytes and waits until the kernel takes no more of them: all of
-// them, or until nothing has moved for a while, and the server sleeps though
-// there is something to read. It returns how many went.
+// them, or until no more go, and there is something that the server could read.
+// It returns how many went.
 func (c *Client) Pour(p []byte) int {
-	const still, long = 150 * time.Millisecond, time.Second
 	for piece := range slices.Chunk(p, 64<<10) {
 		c.enqueue(piece)
 	}
-	last, since := -1, time.Now()
-	for {
+	for halt := (halt{t: c.t}); ; c.t.pause(5 * time.Millisecond) {
 		c.mu.Lock()
 		sent, left, failed := c.sent, len(c.queue), c.failed
 		c.mu.Unlock()
 		if failed != nil {
 			c.broken(c.name+" to be able to send", "it sent "+count(sent), failed)
 		}
-		if sent != last {
-			last, since = sent, time.Now()
-		}
-		waited := time.Since(since)
-		if left == 0 || waited > long || waited > still && c.t.asleep() && c.atServer().Unread > 0 {
+		if left == 0 || halt.at(sent, c.atServer().Unread > 0) {
 			c.t.Tell("%s sent %s of %s without reading", c.name, thousands(sent), count(len(p)))
 			return sent
 		}
-		c.t.pause(5 * time.Millisecond)
 	}
 }
 
@@ -62,41 +55,53 @@ func (c *Client) Overfill(most int) []byte {
 }
 
 // keeps reports whether some of what the server has read is neither in its
-// kernel nor in ours, also when it has slept over it for a while.
+// kernel nor in ours, and stays so.
 func (c *Client) keeps(sent int) bool {
-	var nap nap
-	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); c.t.pause(time.Millisecond) {
-		if sent-c.atServer().Unsent-c.ours(unix.SIOCINQ) <= 0 {
+	for halt := (halt{t: c.t}); ; c.t.pause(time.Millisecond) {
+		kept := sent - c.atServer().Unsent - c.ours(unix.SIOCINQ)
+		if kept <= 0 {
 			return false
 		}
-		if nap.goesOn(c.t.asleep()) {
-			break
+		if halt.at(kept, true) {
+			return true
 		}
 	}
-	return true
 }
 
-// Heard waits until the server has read all that was sent. It may not want to:
-// then it sleeps though there is something to read, or reads nothing for a second.
+// Heard waits until the server has read all that was sent. It may not want to.
 func (c *Client) Heard() bool {
-	var nap nap
-	left, latest := 0, time.Now()
-	for time.Since(latest) < time.Second {
-		before, queued := left, c.queued() // this first: it becomes the kernel's
-		unread := c.atServer().Unread
-		left = c.ours(unix.SIOCOUTQ) + unread
-		switch {
-		case left == 0 && !queued:
+	for halt := (halt{t: c.t}); ; c.t.pause(time.Millisecond) {
+		queued := c.queued() // this first: it becomes the kernel's
+		server := c.atServer()
+		left := c.ours(unix.SIOCOUTQ) + server.Unread
+		if left == 0 && !queued {
 			return true
-		case left != before:
-			latest = time.Now()
 		}
-		if nap.goesOn(unread > 0 && c.t.asleep()) {
-			break
+		if server == (subject.Socket{}) || halt.at(left, server.Unread > 0) {
+			return false
 		}
-		c.t.pause(time.Millisecond)
 	}
-	return false
+}
+
+// A halt is found where a figure does not change any more: the server sleeps
+// over it, or has spent a second of CPU time without a change. A server that is
+// ready to run, and gets no CPU, has not come to a halt.
+type halt struct {
+	t      *T
+	figure int
+	since  time.Time     // it has not changed
+	cpu    time.Duration // what the server had used by then
+	nap    nap
+}
+
+// at reports whether it has come to a halt at this figure. To sleep says nothing
+// while there is nothing to do.
+func (h *halt) at(figure int, todo bool) bool {
+	tree := h.t.Tree()
+	if figure != h.figure || h.since.IsZero() {
+		*h = halt{t: h.t, figure: figure, since: time.Now(), cpu: tree.CPU}
+	}
+	return h.nap.goesOn(todo && asleep(tree)) || tree.CPU-h.cpu > time.Second || time.Since(h.since) > h.t.Wait
 }
 
 // A nap is how often in a row the server was found asleep. A moment's sleep
