@@ -363,7 +363,7 @@ func FuzzParseStat(f *testing.F) {
 func TestParseStat(t *testing.T) {
 	got, err := parseStat([]byte("7 (a) b (c) S 1 6 5 0 -1 4194560 1 0 0 0 10 20 30 40 20 0 3 0 99 4096 2 18446744073709551615\n"))
 	want := stat{
-		pid: 7, parent: 1, group: 6, name: "a) b (c", state: 'S',
+		pid: 7, parent: 1, group: 6, session: 5, name: "a) b (c", state: 'S',
 		cpu: 300 * time.Millisecond, childrenCPU: 700 * time.Millisecond,
 		threads: 3, born: 99, rss: 2 * int64(os.Getpagesize()),
 	}
