@@ -158,15 +158,27 @@ func returnsAfter(segments, calls []diagram.Event) {
 		}
 		limit, more := next[c.Actor]
 		next[c.Actor] = e.At
+		if !more || c.Result == "" {
+			continue
+		}
 		inward := receiving(c.Name) || isWait(c.Name) || strings.HasPrefix(c.Name, "accept")
-		i := slices.IndexFunc(segments, func(seen diagram.Event) bool {
+		for _, seen := range between(segments, e.At, limit) {
 			s := seen.Segment
-			return s != nil && seen.At > e.At && s.FromClient == inward && s.Flags != "SYN" && (s.Conn == c.Conn || c.Conn == 0) && (s.Len > 0 || s.Flags != "ACK" || s.Ack == 1)
-		})
-		if i >= 0 && more && c.Result != "" && segments[i].At > e.At+c.Took && segments[i].At < limit {
-			c.Took = segments[i].At - e.At + 1
+			if s != nil && s.FromClient == inward && s.Flags != "SYN" && (s.Conn == c.Conn || c.Conn == 0) && (s.Len > 0 || s.Flags != "ACK" || s.Ack == 1) {
+				c.Took = max(c.Took, seen.At-e.At+1)
+				break
+			}
 		}
 	}
+}
+
+// between are the events after one time and before another. They are in order.
+func between(events []diagram.Event, after, before time.Duration) []diagram.Event {
+	first := func(at time.Duration) int {
+		i, _ := slices.BinarySearchFunc(events, at, func(e diagram.Event, at time.Duration) int { return cmp.Compare(e.At, at) })
+		return i
+	}
+	return events[first(after+1):max(first(after+1), first(before))]
 }
 
 // server is what is known of the server's threads: what a source saw, or else
