@@ -184,6 +184,7 @@ var talkChecks = []Check{
 				reader.expectQuietly([]byte(line))
 			}
 			t.Tell("the operator typed %d lines, and %s received each of them at once", rounds, reader.name)
+			t.ExpectScreen(" does not read: it misses this line\n")
 			slow.expectWholeLines(fill)
 		},
 	},
