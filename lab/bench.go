@@ -21,10 +21,10 @@ import (
 type benchCmd struct {
 	Model    modelsFlag     `predictor:"models" placeholder:"NAME,…" help:"Which models, or all; all is the default where no command is given."`
 	Mode     string         `enum:"echo,churn,idle" default:"echo" help:"echo: ask, wait, ask again; churn: connect, ask, close; idle: clients that say nothing (${default})."`
-	Clients  []int          `default:"1,10,100" placeholder:"N,…" help:"How many clients at once (${default})."`
+	Clients  []int          `default:"1,10,100" placeholder:"N" help:"How many clients at once (${default})."`
 	Active   int            `placeholder:"N" help:"With --idle: how many clients are busy among the silent ones; 10 if not said."`
-	Idle     []int          `placeholder:"N,…" help:"How many silent clients there are besides, such as 0,100,1000,10000."`
-	Size     []int          `default:"64" placeholder:"BYTES,…" help:"Bytes of a message (${default})."`
+	Idle     []int          `placeholder:"N" help:"How many silent clients there are besides, such as 0,100,1000,10000."`
+	Size     []int          `default:"64" placeholder:"BYTES" help:"Bytes of a message (${default})."`
 	Rate     float64        `placeholder:"N" help:"Open loop: N requests/s in all, on a plan that does not wait for answers."`
 	Duration time.Duration  `default:"1s" placeholder:"TIME" help:"How long one run takes (${default})."`
 	Rounds   int            `default:"5" placeholder:"N" help:"How often everything is measured, in turn (${default}). Below five no difference is told."`

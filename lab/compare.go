@@ -21,8 +21,8 @@ import (
 
 type compareCmd struct {
 	Model    modelsFlag    `predictor:"models" placeholder:"NAME,…" help:"Which models, or all; all is the default where no command is given."`
-	Check    []string      `predictor:"checks" placeholder:"GLOB,…" help:"Which checks; all, if none is named."`
-	Clients  []int         `default:"1,100" placeholder:"N,…" help:"How many busy clients to measure with (${default})."`
+	Check    []string      `predictor:"checks" placeholder:"GLOB" help:"Which checks; all, if none is named."`
+	Clients  []int         `default:"1,100" placeholder:"N" help:"How many busy clients to measure with (${default})."`
 	Crowd    int           `default:"1200" placeholder:"N" help:"How many clients come to see how many are served at once (${default})."`
 	Duration time.Duration `default:"200ms" placeholder:"TIME" help:"How long one run takes (${default})."`
 	Rounds   int           `default:"5" placeholder:"N" help:"How often everything is measured, in turn (${default})."`

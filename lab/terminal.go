@@ -49,10 +49,15 @@ type progress struct {
 func (p *progress) show(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if term.IsTerminal(2) && os.Getenv("TERM") != "dumb" {
-		fmt.Fprintf(os.Stderr, "\r"+format+"\x1b[K", args...)
-		p.shown = true
+	if !term.IsTerminal(2) || os.Getenv("TERM") == "dumb" {
+		return
 	}
+	line := []rune(fmt.Sprintf(format, args...))
+	if width, _, err := term.GetSize(2); err == nil && width > 0 {
+		line = line[:min(len(line), width-1)] // in the next row nothing would clear it
+	}
+	fmt.Fprintf(os.Stderr, "\r%s\x1b[K", string(line))
+	p.shown = true
 }
 
 func (p *progress) clear() {

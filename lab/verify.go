@@ -23,14 +23,14 @@ import (
 
 type verifyCmd struct {
 	Model   modelsFlag      `predictor:"models" placeholder:"NAME,…" help:"Which models, or all; all is the default where no command is given."`
-	Check   []string        `predictor:"checks" placeholder:"GLOB,…" help:"Which checks: an id, a group or a pattern, such as close/half, bytes, life/*."`
+	Check   []string        `predictor:"checks" placeholder:"GLOB" help:"Which checks: an id, a group or a pattern, such as close/half, bytes, life/*."`
 	Service string          `enum:"echo,talk" default:"echo" help:"What the command serves: echo or talk (${default})."`
 	Limit   int             `placeholder:"N" help:"How many clients the command serves at once by design; 0, the default: no limit."`
 	Timeout time.Duration   `default:"5s" placeholder:"TIME" help:"How long to wait for any one event (${default})."`
 	Strict  bool            `help:"Fail also for what only should be."`
 	JSON    bool            `name:"json" help:"Print one JSON document, schema lab.verify/1."`
 	Report  []report.Target `sep:"none" predictor:"reports" placeholder:"FORMAT=FILE" help:"Write a report too, once for each --report: json, junit, tap, tap13, gradescope, github, html or markdown. FILE - is standard output; what people read then goes to standard error."`
-	Weight  []weight        `predictor:"weights" placeholder:"GLOB=POINTS,…" help:"What a check counts in a grade, instead of 1, or 0.5 if it only should pass. Of several that match, the last one counts."`
+	Weight  []weight        `predictor:"weights" placeholder:"GLOB=POINTS" help:"What a check counts in a grade, instead of 1, or 0.5 if it only should pass. Of several that match, the last one counts."`
 	Seed    uint64          `placeholder:"N" help:"Seed of the first random schedule; without it, a new one each time. A failure prints it."`
 	Rounds  int             `default:"5" placeholder:"N" help:"How many random schedules to play (${default}); 1000 for a long hunt."`
 	Trace   bool            `name:"trace-failures" help:"Play each check that fails once more, and draw in its story what happens."`

@@ -38,6 +38,8 @@ func (e *CommandError) Error() string {
 		cure = "it is a folder: which program in it?"
 	case errors.Is(e.Err, fs.ErrPermission):
 		cure = "make it executable: chmod +x " + e.Command
+	case errors.Is(e.Err, unix.EAGAIN):
+		cure = "no more processes fit: end some, or see ulimit -u"
 	case errors.Is(e.Err, unix.ENOEXEC):
 		cure = "it is no program; name its interpreter, or begin it with a line such as #!/bin/sh"
 	}

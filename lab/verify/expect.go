@@ -47,11 +47,11 @@ func (c *Client) Echo(p []byte) {
 
 // EchoBytes sends bytes one by one, each when the one before has come back.
 func (c *Client) EchoBytes(p []byte) {
+	c.t.Tell("%s sends %s byte by byte, each when the one before has come back", c.name, quantity(p))
 	for b := range slices.Chunk(p, 1) {
 		c.enqueue(b)
 		c.expectQuietly(b)
 	}
-	c.t.Tell("%s sent %s byte by byte, and received each at once", c.name, quantity(p))
 }
 
 // ExpectFIN receives the end of the conversation, and nothing before it.

@@ -162,7 +162,7 @@ var manyChecks = []Check{
 		Run: func(t *T) {
 			served, waiting := 1000, 0
 			if t.Limit > 0 {
-				served, waiting = min(served, t.Limit), 20
+				served, waiting = min(served, t.Limit), 40 // with them beyond FD_SETSIZE, if they were served
 			}
 			word := func(i int) []byte { return fmt.Appendf(nil, "crowd %d\n", i) }
 			clients := make([]*Client, served)
@@ -261,7 +261,8 @@ func figures(tree subject.Tree) string {
 
 // insist sends a word as one who wants to be served. If the kernel does not let
 // the client in, because the queue for accept is full, it leaves and comes
-// again: when SYN is sent again, after 1, 3 and 7 s, is not the server's doing.
+// again: when SYN is sent again, after a second at the earliest, is not the
+// server's doing.
 func (t *T) insist(word []byte, hope func() bool) *Client {
 	for hope() {
 		c := t.Knock()
