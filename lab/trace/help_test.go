@@ -70,9 +70,12 @@ func serve(args []string) error {
 	if err != nil {
 		return err
 	}
-	for args[0] == "spinning" {
-	}
-	if args[0] == "deaf" {
+	switch args[0] {
+	case "spinning":
+		for spins := true; spins; {
+			spins = time.Now().After(time.Time{})
+		}
+	case "deaf":
 		select {}
 	}
 	job := models.Job{Listener: lfd, Service: session.Service{Name: args[1]}, Keyboard: -1, Screen: -1}
