@@ -3,6 +3,7 @@ package broken
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -32,6 +33,7 @@ type loop struct {
 	hear         func(c *client, p []byte)    // what a client says; empty at its end
 	say          func(line []byte)            // to the clients it is for
 	show         func(c *client, said []byte) // on the screen
+	missed       func(c *client)              // tells that a client misses a line
 }
 
 type client struct {
@@ -64,6 +66,7 @@ func newTalk(lfd int) *loop {
 	l.show = func(c *client, said []byte) {
 		fmt.Printf("client %d says: %s\n", c.id, session.AppendHarmless(nil, said))
 	}
+	l.missed = func(c *client) { os.Stdout.Write(session.Missed(c.id)) }
 	return l
 }
 
@@ -217,7 +220,11 @@ func (l *loop) listen() {
 func (l *loop) tell(line []byte) {
 	for _, c := range slices.Clone(l.clients) {
 		text, mine := session.Addressed(line, c.id)
-		if mine && len(c.owed)+len(text) <= l.mostOwed {
+		switch {
+		case !mine:
+		case len(c.owed)+len(text) > l.mostOwed:
+			l.missed(c)
+		default:
 			c.owed = append(c.owed, text...)
 			l.onWritable(c)
 		}

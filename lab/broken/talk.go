@@ -174,6 +174,16 @@ func talkServers() []Server {
 			},
 		},
 		{
+			Name: "is-silent-about-missed-lines", Service: "talk",
+			Bug:    "does not tell the operator that a client missed a line",
+			Caught: []string{"talk/slow-reader"},
+			Serve: func(lfd int) {
+				l := newTalk(lfd)
+				l.missed = func(*client) {}
+				l.serve()
+			},
+		},
+		{
 			Name: "spins-without-an-operator", Service: "talk", Source: "A",
 			Bug:    "takes no notice of the end of the operator's input, which is always ready",
 			Caught: []string{"talk/operator-gone"},
