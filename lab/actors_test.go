@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -379,12 +380,18 @@ func sockets() (all []socket, err error) {
 		_, lines, _ := strings.Cut(string(text), "\n") // the heading
 		for line := range strings.Lines(lines) {
 			var s socket
-			var skip string
-			_, err := fmt.Sscanf(strings.ReplaceAll(line, ":", " "), "%s %s %x %s %s %x %s %x %s %s %s %s %s %d",
-				&skip, &skip, &s.local, &skip, &skip, &s.state, &skip, &s.unread,
-				&skip, &skip, &skip, &skip, &skip, &s.inode)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %q: %w", file, line, err)
+			var bad error
+			number := func(text string, base int) uint64 {
+				n, err := strconv.ParseUint(text, base, 64)
+				bad = errors.Join(bad, err)
+				return n
+			}
+			if f := strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" :\n", r) }); len(f) > 13 {
+				s.local, s.state = number(f[2], 16), number(f[5], 16)
+				s.unread, s.inode = number(f[7], 16), number(f[13], 10)
+			}
+			if bad != nil || s.state == 0 {
+				return nil, fmt.Errorf("%s: %q: %w", file, line, bad)
 			}
 			all = append(all, s)
 		}

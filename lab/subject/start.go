@@ -192,6 +192,9 @@ func (s *Subject) waitListening(ctx context.Context) error {
 			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return fmt.Errorf("%s: waiting until it listens: %w", s.Spec.Name, ctx.Err())
 			}
+			if s.addr = s.findListener(); s.addr.IsValid() { // at the last moment
+				return nil
+			}
 			return s.whyDeaf(time.Since(start))
 		}
 	}
