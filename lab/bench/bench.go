@@ -243,6 +243,7 @@ func (o Options) run(ctx context.Context, s *Subject, p Point) (m measured, err 
 			err = stopErr
 		}
 	}()
+	defer func() { err = withEnding(err, server) }()
 	r := running{Options: o, ctx: ctx, server: server, point: p}
 	if err := r.baseline(); err != nil {
 		return m, err
@@ -252,6 +253,21 @@ func (o Options) run(ctx context.Context, s *Subject, p Point) (m measured, err 
 	}
 	defer r.load.close()
 	return r.measure()
+}
+
+// withEnding adds to what is wrong with the server how it has ended, if it has.
+func withEnding(err error, server *subject.Subject) error {
+	wrong, ok := errors.AsType[*ServerError](err)
+	if !ok {
+		return err
+	}
+	select {
+	case <-server.Exited():
+		ending, _ := server.Ending()
+		return &ServerError{fmt.Sprintf("%s; the server has ended: %v (lab verify tells what it printed)", wrong.Says, ending)}
+	case <-time.After(200 * time.Millisecond): // its end comes a little after its FIN or RST
+		return err
+	}
 }
 
 // explain adds the cure to an error of the generator.
