@@ -17,7 +17,8 @@ import (
 
 // Seed is that of the first random schedule: the rare bug needs one in which a
 // client that is owed much finishes, the server reads that, and another comes.
-const Seed = 2616
+// One of six is such, of these five four: on a busy machine one may do no harm.
+const Seed = 29
 
 // A Finding is what the checks said about one server.
 type Finding struct {
