@@ -3,10 +3,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -146,10 +146,7 @@ func (cmd *benchCmd) print(result bench.Result, color colorFlag) error {
 	if cmd.JSON {
 		return result.JSON(os.Stdout)
 	}
-	var text bytes.Buffer
-	result.Text(&text, color.style())
-	_, err := besides(cmd.Report).Write(text.Bytes())
-	return err
+	return written(besides(cmd.Report), func(page io.Writer) { result.Text(page, color.style()) })
 }
 
 // servers are those to be measured: models, with their twins if that is wanted,

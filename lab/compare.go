@@ -101,9 +101,7 @@ func (cmd *compareCmd) Run(color colorFlag) error {
 		return err
 	}
 	style := color.style()
-	var text bytes.Buffer
-	c.Text(&text, style)
-	if _, err := os.Stdout.Write(text.Bytes()); err != nil {
+	if err := written(os.Stdout, func(page io.Writer) { c.Text(page, style) }); err != nil {
 		return err
 	}
 	if cmd.HTML != "" {

@@ -51,8 +51,10 @@ func counters(s *Subject) (all []counter) {
 func (r *Result) countCalls(ctx context.Context, o Options) error {
 	const brief = 300 * time.Millisecond
 	o.Duration = min(o.Duration, brief)
+	able := make([][]counter, len(r.Subjects))
 	for i := range r.Subjects {
-		if len(counters(&r.Subjects[i])) == 0 {
+		able[i] = counters(&r.Subjects[i])
+		if len(able[i]) == 0 {
 			return errors.New("--syscalls needs perf or strace to count those of a command; install one: apt-get install strace")
 		}
 	}
@@ -66,7 +68,7 @@ func (r *Result) countCalls(ctx context.Context, o Options) error {
 			}
 			o.Progress(Step{s.Name, 0, o.Rounds, r.title(o.Points[p]), timeLeft(start, done, runs, o.Duration)})
 			var errs []error
-			for _, c := range counters(s) {
+			for _, c := range able[i] {
 				calls, err := o.callsOf(ctx, s, o.Points[p], c)
 				if err == nil {
 					cell.Calls, cell.CallsBy = calls, c.name()
