@@ -33,6 +33,7 @@ type grammar struct {
 	Bench      benchCmd      `cmd:"" help:"Measure what serving costs, side by side."`
 	Compare    compareCmd    `cmd:"" help:"Check and measure models or servers, in one table."`
 	Doctor     doctorCmd     `cmd:"" help:"Tell what this machine allows, and how to get more."`
+	Certs      certsCmd      `cmd:"" help:"Make certificates for TLS: a small authority, good ones and wrong ones."`
 	Chat       chatCmd       `cmd:"" help:"Talk to a line server from the terminal."`
 	Version    versionCmd    `cmd:"" help:"Show what was built, from what, for what."`
 	Completion completionCmd `cmd:"" help:"Print the shell code that turns on tab completion."`

@@ -5,6 +5,7 @@
 package chat
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"socketlab/lab/certs"
 )
 
 // A Chat is one conversation to be held.
@@ -20,6 +23,7 @@ type Chat struct {
 	Addr      string        // HOST:PORT, or only one of them
 	Heartbeat time.Duration // say "waiting…" after each silence of this length; 0: never
 	Turns     bool          // send a line, wait for a line, send the next
+	TLS       *certs.Client // speak TLS; nil: plain
 
 	Stdin, Stdout, Stderr *os.File // the caller closes them
 }
@@ -47,8 +51,16 @@ func (c Chat) Run() error {
 		return err
 	}
 	defer socket.Close()
+	var tls *secured
+	if c.TLS != nil {
+		if tls, err = c.secure(conn); err != nil {
+			return err
+		}
+		defer tls.Close()
+		socket = tls.loops
+	}
 	if isTerminal(c.Stdin) {
-		c.greet(conn)
+		c.greet(conn, tls)
 	}
 	l := &loop{
 		keyboard:  int(c.Stdin.Fd()),
@@ -64,6 +76,9 @@ func (c Chat) Run() error {
 	}
 	err = l.hold()
 	shown.Close()
+	if tls != nil && errors.Is(err, io.EOF) {
+		err = cmp.Or(<-tls.end, err)
+	}
 	if errors.Is(err, io.EOF) {
 		if !l.fin || isTerminal(c.Stdin) { // else it is the end that we asked for
 			fmt.Fprintln(c.Stderr, farewell(len(l.unsent)+len(l.queue)))
@@ -74,12 +89,15 @@ func (c Chat) Run() error {
 }
 
 // greet tells a person where they are, and how to get out.
-func (c Chat) greet(conn net.Conn) {
+func (c Chat) greet(conn net.Conn, tls *secured) {
 	hint := "Ctrl-D finishes"
 	if c.Turns {
 		hint = "you speak in turns; Ctrl-D finishes when it is yours"
 	}
 	fmt.Fprintf(c.Stderr, "connected to %s from %s; %s\n", conn.RemoteAddr(), conn.LocalAddr(), hint)
+	if tls != nil {
+		fmt.Fprintln(c.Stderr, tls.says())
+	}
 }
 
 // farewell tells how it ended, and how much came too late.
