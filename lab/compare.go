@@ -15,8 +15,8 @@ import (
 
 	"socketlab/lab/bench"
 	"socketlab/lab/report"
+	"socketlab/lab/text"
 	"socketlab/lab/verify"
-	"socketlab/models/session"
 )
 
 type compareCmd struct {
@@ -191,11 +191,11 @@ func (s comparedServer) figures() []string {
 	if bad := s.Failed + s.Errors; bad > 0 {
 		same = fmt.Sprintf("✗ %d of %d", bad, bad+s.Passed)
 	}
-	serves := bench.Grouped(s.Served)
+	serves := text.Number(s.Served)
 	if s.Why == "" {
 		serves += "+"
 	}
-	figures := []string{string(session.AppendHarmless(nil, []byte(s.Name))), same, serves, bench.Grouped(s.clients)}
+	figures := []string{text.Line(s.Name), same, serves, text.Number(s.clients)}
 	if s.failure != "" {
 		return append(figures, "  FAILED, see below")
 	}
@@ -213,7 +213,7 @@ func (s comparedServer) figures() []string {
 func (c comparison) Text(w io.Writer, style report.Style) {
 	widths := []int{10, 7, 8, 8, 9, 9, 9, 11, 9}
 	write := func(figures []string) {
-		text := fmt.Sprintf("%-*s", widths[0], bench.Shorten(figures[0], widths[0]-1))
+		text := fmt.Sprintf("%-*s", widths[0], text.Shorten(figures[0], widths[0]-1))
 		for i, figure := range figures[1:] {
 			text += fmt.Sprintf("%*s", widths[i+1], figure)
 		}
@@ -232,21 +232,22 @@ func (c comparison) Text(w io.Writer, style report.Style) {
 
 // sentences are what stands below the table.
 func (c comparison) sentences() (lines []string) {
+	say := func(sentence string) { lines = append(lines, text.Prose(sentence, "    ", 80)) }
 	lines = append(lines, "")
 	for _, breaks := range c.breaks() {
-		lines = append(lines, bench.Wrap(breaks)...)
+		say(breaks)
 	}
 	lines = append(lines, "")
-	lines = append(lines, bench.Wrap("p50, p99, CPU/req, mem/client and threads/processes are with so many clients as it says, of 64 bytes, medians of "+strconv.Itoa(c.measured.Setting.Rounds)+" rounds. In parentheses: INVALID, see below.")...)
+	say("p50, p99, CPU/req, mem/client and threads/processes are with so many clients as it says, of 64 bytes, medians of " + strconv.Itoa(c.measured.Setting.Rounds) + " rounds. In parentheses: INVALID, see below.")
 	if growth, known := c.measured.Growth(); known {
 		lines = append(lines, "")
 		for _, row := range growth.Rows {
-			lines = append(lines, bench.Wrap("CPU/req, "+row.Name+": "+row.Cells[0])...)
+			say("CPU/req, " + row.Name + ": " + row.Cells[0])
 		}
 	}
 	lines = append(lines, "")
 	for _, caveat := range c.measured.Caveats() {
-		lines = append(lines, bench.Wrap(caveat)...)
+		say(caveat)
 	}
 	return lines
 }
@@ -256,18 +257,18 @@ func (c comparison) breaks() (lines []string) {
 	var strong []string
 	most := 0
 	for _, s := range c.rows() {
-		name := string(session.AppendHarmless(nil, []byte(s.Name)))
+		name := text.Line(s.Name)
 		switch {
 		case s.Why == "":
 			strong, most = append(strong, name), s.Most
 		case s.Limit > 0 && s.Served >= s.Limit:
-			lines = append(lines, fmt.Sprintf("Where it breaks: %s serves %s at a time, by design; the next one waits.", name, bench.Grouped(s.Served)))
+			lines = append(lines, fmt.Sprintf("Where it breaks: %s serves %s at a time, by design; the next one waits.", name, text.Number(s.Served)))
 		default:
-			lines = append(lines, fmt.Sprintf("Where it breaks: %s served %s, then %s.", name, bench.Clients(s.Served), session.AppendHarmless(nil, []byte(s.Why))))
+			lines = append(lines, fmt.Sprintf("Where it breaks: %s served %s, then %s.", name, text.Count(s.Served, "client"), text.Line(s.Why)))
 		}
 	}
 	if len(strong) > 0 {
-		lines = append(lines, fmt.Sprintf("With %s nothing breaks: %s.", bench.Clients(most), strings.Join(strong, ", ")))
+		lines = append(lines, fmt.Sprintf("With %s nothing breaks: %s.", text.Count(most, "client"), strings.Join(strong, ", ")))
 	}
 	return lines
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"socketlab/lab/report"
+	"socketlab/lab/text"
 	"socketlab/models"
 	"socketlab/models/all"
 )
@@ -140,7 +141,7 @@ func (s *sideBySide) row(mark rune, l int, left string, r int, right string) {
 		if i < len(rights) {
 			b = rights[i]
 		}
-		a += strings.Repeat(" ", s.side()-len([]rune(a)))
+		a = text.Left(a, s.side())
 		if s.style.Color && mark != ' ' {
 			a, b = "\x1b[31m"+a+"\x1b[m", "\x1b[32m"+b+"\x1b[m"
 		}
@@ -156,31 +157,21 @@ func (s *sideBySide) wrap(number int, line string) (rows []string) {
 	if s.side() < numbers+80 { // else the pages, 80 columns wide, fit
 		tab = "  "
 	}
-	rest := []rune(strings.ReplaceAll(line, "\t", tab))
-	indent := len(rest) - len([]rune(strings.TrimLeft(string(rest), " ")))
+	line = strings.ReplaceAll(line, "\t", tab)
+	indent := len(line) - len(strings.TrimLeft(line, " "))
 	front := strings.Repeat(" ", numbers)
 	if number > 0 {
 		front = fmt.Sprintf("%*d ", numbers-1, number)
 	}
-	for {
-		n := breakAt(rest, s.side()-len(front))
-		rows = append(rows, front+string(rest[:n]))
-		if rest = rest[n:]; len(rest) == 0 {
-			return rows
-		}
-		front = strings.Repeat(" ", numbers+min(indent, s.side()/3)+len(tab))
+	first := text.Wrap(line, s.side()-numbers)[0]
+	rows = []string{front + first}
+	rest := strings.TrimLeft(line[len(first):], " ")
+	if rest == "" {
+		return rows
 	}
-}
-
-// breakAt is how much of a line fits: up to a space, if there is a good one.
-func breakAt(line []rune, width int) int {
-	if len(line) <= width {
-		return len(line)
+	front = strings.Repeat(" ", numbers+min(indent, max(0, s.side()/3))+len(tab))
+	for _, piece := range text.Wrap(rest, s.side()-len(front)) {
+		rows = append(rows, front+piece)
 	}
-	for n := width; n > width/2; n-- {
-		if line[n-1] == ' ' {
-			return n
-		}
-	}
-	return width
+	return rows
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"socketlab/lab/text"
 )
 
 // bars is a picture of lengths, a row for each subject: for figures at one
@@ -45,8 +47,8 @@ func (c bars) svg() string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="%s">`+"\n<style>%s</style>\n",
-		width, high, width, high, escaped(title), chartStyle())
-	fmt.Fprintf(&b, `<rect class="paper" width="%d" height="%d"/><text class="title" x="14" y="28">%s</text>`+"\n", width, high, escaped(title))
+		width, high, width, high, text.XML(title), chartStyle())
+	fmt.Fprintf(&b, `<rect class="paper" width="%d" height="%d"/><text class="title" x="14" y="28">%s</text>`+"\n", width, high, text.XML(title))
 	length := func(v float64) float64 {
 		if factors {
 			least := math.Pow(10, math.Floor(math.Log10(shortest)))
@@ -61,7 +63,7 @@ func (c bars) svg() string {
 	}
 	for i, r := range c.rows {
 		y := top + i*row
-		fmt.Fprintf(&b, `<g class="%s"><text class="name" text-anchor="end" x="%d" y="%d">%s</text>`, r.class(), from-10, y+22, escaped(Shorten(r.name, 15)))
+		fmt.Fprintf(&b, `<g class="%s"><text class="name" text-anchor="end" x="%d" y="%d">%s</text>`, r.class(), from-10, y+22, text.XML(text.Shorten(r.name, 15)))
 		sum := total(r.parts)
 		x, whole := float64(from), length(sum)
 		for k, part := range r.parts {
@@ -69,16 +71,16 @@ func (c bars) svg() string {
 			fmt.Fprintf(&b, `<rect class="bar%s" x="%.1f" y="%d" width="%.1f" height="22"/>`, map[bool]string{true: " light"}[k == 1], x, y+6, wide)
 			x += wide
 		}
-		text := r.note
-		if text == "" {
-			text = c.write(sum)
+		note := r.note
+		if note == "" {
+			note = c.write(sum)
 		}
-		fmt.Fprintf(&b, `<text class="name" x="%.1f" y="%d">%s</text></g>`+"\n", x+8, y+22, escaped(text))
+		fmt.Fprintf(&b, `<text class="name" x="%.1f" y="%d">%s</text></g>`+"\n", x+8, y+22, text.XML(note))
 	}
 	for i, says := range c.says {
 		x, y := from+i*160, high-14
 		fmt.Fprintf(&b, `<g class="s7"><rect class="bar%s" x="%d" y="%d" width="22" height="14"/><text class="tick" x="%d" y="%d">%s</text></g>`+"\n",
-			map[bool]string{true: " light"}[i == 1], x, y-12, x+30, y, escaped(says))
+			map[bool]string{true: " light"}[i == 1], x, y-12, x+30, y, text.XML(says))
 	}
 	b.WriteString("</svg>\n")
 	return b.String()

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"socketlab/lab/subject"
+	"socketlab/lab/text"
 )
 
 // A Server is one to be measured.
@@ -113,7 +114,7 @@ func newSubject(s Server, points []Point) Subject {
 	for _, p := range points {
 		cell := Cell{Runs: []Run{}}
 		if all := p.Clients + p.Idle; s.Limit > 0 && all > s.Limit {
-			cell.Skipped = "serves " + Grouped(s.Limit) + " at a time"
+			cell.Skipped = "serves " + text.Number(s.Limit) + " at a time"
 		}
 		subject.Cells = append(subject.Cells, cell)
 	}
@@ -288,7 +289,7 @@ func CheckFiles(clients int) error {
 	}
 	if need := uint64(clients + besides); need > limit.Max {
 		return fmt.Errorf("%s clients need %s descriptors, and the limit is %s; raise it with ulimit -n %d (as root, or for a user in /etc/security/limits.conf)",
-			Grouped(clients), Grouped(int(need)), Grouped(int(limit.Max)), need)
+			text.Number(clients), text.Number(int(need)), text.Number(int(limit.Max)), need)
 	}
 	return nil
 }

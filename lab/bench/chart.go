@@ -6,7 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"text/template"
+
+	"socketlab/lab/text"
 )
 
 // A chart is a picture of lines: a series for each subject. It is drawn by
@@ -70,13 +71,13 @@ const (
 func (c chart) svg() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="%s">`+"\n<style>%s</style>\n",
-		width, height, width, height, escaped(c.title), chartStyle())
-	fmt.Fprintf(&b, `<rect class="paper" width="%d" height="%d"/><text class="title" x="14" y="28">%s</text>`+"\n", width, height, escaped(c.title))
+		width, height, width, height, text.XML(c.title), chartStyle())
+	fmt.Fprintf(&b, `<rect class="paper" width="%d" height="%d"/><text class="title" x="14" y="28">%s</text>`+"\n", width, height, text.XML(c.title))
 	sx, sy := c.scaleX(), c.scaleY()
 	for _, t := range c.ticksY(sy) {
 		y := sy.at(t.at)
 		fmt.Fprintf(&b, `<path class="grid" d="M%d %.1fH%d"/><text class="tick" text-anchor="end" x="%d" y="%.1f">%s</text>`+"\n",
-			left, y, width-right, left-8, y+5, escaped(t.name))
+			left, y, width-right, left-8, y+5, text.XML(t.name))
 	}
 	const apart = 50 // names of ticks
 	named := -1.0 * apart
@@ -85,11 +86,11 @@ func (c chart) svg() string {
 		fmt.Fprintf(&b, `<path class="axis" d="M%.1f %dv6"/>`, x, height-bottom)
 		if x-named >= apart {
 			named = x
-			fmt.Fprintf(&b, `<text class="tick" text-anchor="middle" x="%.1f" y="%d">%s</text>`+"\n", x, height-bottom+22, escaped(t.name))
+			fmt.Fprintf(&b, `<text class="tick" text-anchor="middle" x="%.1f" y="%d">%s</text>`+"\n", x, height-bottom+22, text.XML(t.name))
 		}
 	}
 	fmt.Fprintf(&b, `<path class="axis" d="M%d %dH%d"/><text class="tick" text-anchor="middle" x="%d" y="%d">%s</text><text class="tick" x="14" y="%d">%s</text>`+"\n",
-		left, height-bottom, width-right, (left+width-right)/2, height-10, escaped(c.x), top-2, escaped(c.y))
+		left, height-bottom, width-right, (left+width-right)/2, height-10, text.XML(c.x), top-2, text.XML(c.y))
 	for _, s := range c.series {
 		s.draw(&b, sx, sy, !c.plain)
 	}
@@ -149,7 +150,7 @@ func (c chart) names(b *strings.Builder, sx, sy scale) {
 	for _, l := range labels {
 		x := sx.at(l.points[len(l.points)-1].x)
 		fmt.Fprintf(b, `<g class="%s"><path class="leader" d="M%.1f %.1fL%d %.1f"/><path class="dot" d="M%d %.1f%s"/><text class="name" x="%d" y="%.1f">%s</text></g>`+"\n",
-			l.class(), x+8, l.from, width-right+8, l.y, width-right+16, l.y, l.shape(), width-right+27, l.y+5, escaped(Shorten(l.name, 13)))
+			l.class(), x+8, l.from, width-right+8, l.y, width-right+16, l.y, l.shape(), width-right+27, l.y+5, text.XML(text.Shorten(l.name, 13)))
 	}
 }
 
@@ -247,8 +248,6 @@ func (c chart) ticksY(s scale) (ticks []tick) {
 	}
 	return ticks
 }
-
-func escaped(s string) string { return template.HTMLEscapeString(s) }
 
 // looks is how many series look different from each other.
 const looks = 10

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"socketlab/lab/report"
+	"socketlab/lab/text"
 )
 
 // A Picture is a chart that is ready, with the name that its file gets.
@@ -46,7 +47,7 @@ func (r Result) over(file, title, name string, write func(float64) string) (_, _
 	most, least := 0.0, math.Inf(1)
 	looks := r.looks()
 	for _, s := range r.shown() {
-		line := series{name: harmless(s.Name), look: looks[s.Name]}
+		line := series{name: text.Line(s.Name), look: looks[s.Name]}
 		for j, p := range r.Points {
 			e, known := s.Cells[j].Summary[name]
 			if known && s.Cells[j].Invalid == "" && e.Median > 0 {
@@ -133,7 +134,7 @@ func (r Result) looks() map[string]look {
 func (r Result) axis() string {
 	switch r.Setting.Over {
 	case "idle":
-		return fmt.Sprintf("silent clients besides %s busy", Grouped(r.Points[0].Clients))
+		return fmt.Sprintf("silent clients besides %s busy", text.Number(r.Points[0].Clients))
 	case "size":
 		return "bytes of a message"
 	}
@@ -142,7 +143,7 @@ func (r Result) axis() string {
 
 func (r Result) ticks() (ticks []tick) {
 	for _, p := range r.Points {
-		ticks = append(ticks, tick{r.x(p), Grouped(int(r.x(p)))})
+		ticks = append(ticks, tick{r.x(p), text.Number(int(r.x(p)))})
 	}
 	return ticks
 }
@@ -182,7 +183,7 @@ func (r Result) latencies() (_, _, svg string, ok bool) {
 			if h.Histogram == nil || h.TotalCount() == 0 {
 				continue
 			}
-			line := series{name: harmless(s.Name), look: looks[s.Name], naive: k == 1}
+			line := series{name: text.Line(s.Name), look: looks[s.Name], naive: k == 1}
 			if line.naive {
 				line.name += " naive"
 			}
@@ -214,7 +215,7 @@ func (r Result) shares() (_, _, svg string, ok bool) {
 		if cell.Invalid != "" || !measured {
 			continue
 		}
-		row := bar{name: harmless(s.Name), look: looks[s.Name]}
+		row := bar{name: text.Line(s.Name), look: looks[s.Name]}
 		user, system := cell.Summary["user"].Median, cell.Summary["system"].Median
 		if sampled := user + system; sampled > 0 {
 			row.parts = []float64{cpu.Median * user / sampled, cpu.Median * system / sampled}

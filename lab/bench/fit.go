@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"socketlab/lab/text"
 )
 
 // A Fit is how the CPU time of a request grows: a + b·x, where x is the number
@@ -89,7 +91,7 @@ func fitLine(x, y []float64) (f Fit) {
 // say tells the fit in a sentence, "6.1 µs + 9.3 ns per silent client".
 func (f Fit) say(each string) string {
 	if f.Off > crooked {
-		return fmt.Sprintf("no straight line: at %s it is off by %s", count(int(f.OffAt), each), percent(f.Off))
+		return fmt.Sprintf("no straight line: at %s it is off by %s", text.Count(int(f.OffAt), each), percent(f.Off))
 	}
 	if math.Abs(f.Each) <= f.EachError {
 		return fmt.Sprintf("%s, no growth seen (%s ± %s ns per %s)", duration(f.Base), signed(f.Each), nanos(f.EachError), each)

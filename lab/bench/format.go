@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"socketlab/lab/report"
+	"socketlab/lab/text"
 )
 
 // A format is one way to write a result.
@@ -105,7 +106,7 @@ func (r Result) CSV(w io.Writer) error {
 		for j, p := range r.Points {
 			for _, run := range s.Cells[j].Runs {
 				line := []string{
-					harmless(s.Name), strconv.Itoa(p.Clients), strconv.Itoa(p.Idle), strconv.Itoa(p.Size),
+					text.Line(s.Name), strconv.Itoa(p.Clients), strconv.Itoa(p.Idle), strconv.Itoa(p.Size),
 					strconv.Itoa(run.Round), run.Invalid, strconv.FormatInt(run.Requests, 10), digits(run.Seconds, 6),
 				}
 				for _, m := range metrics {
@@ -136,7 +137,7 @@ func (r Result) GoBench(w io.Writer) error {
 						return '_'
 					}
 					return c
-				}, harmless(s.Name))
+				}, text.Line(s.Name))
 				fmt.Fprintf(&b, "Benchmark%s/model=%s/clients=%d/idle=%d/size=%d %d", titled(r.Setting.Mode), name, p.Clients, p.Idle, p.Size, max(1, run.Requests))
 				for _, m := range metrics {
 					if v := m.of(run); v != nil {
@@ -166,7 +167,7 @@ func (r Result) HGRM(w io.Writer) error {
 				if h.Histogram.Histogram == nil {
 					continue
 				}
-				fmt.Fprintf(w, "#[%s with %s%s]\n", harmless(s.Name), r.title(p), h.name)
+				fmt.Fprintf(w, "#[%s with %s%s]\n", text.Line(s.Name), r.title(p), h.name)
 				if _, err := h.PercentilesPrint(w, 5, 1e6); err != nil {
 					return err
 				}
@@ -179,7 +180,7 @@ func (r Result) HGRM(w io.Writer) error {
 // Markdown writes a table for each point, in GitHub's dialect.
 func (r Result) Markdown(w io.Writer) error {
 	var b strings.Builder
-	b.WriteString("## lab bench\n\n" + Literal(r.Machine.String()) + "\n")
+	b.WriteString("## lab bench\n\n" + text.Markdown(r.Machine.String()) + "\n")
 	if r.Partial {
 		b.WriteString("\nPARTIAL: it was interrupted.\n")
 	}
@@ -201,7 +202,7 @@ func (r Result) Markdown(w io.Writer) error {
 		case !strings.HasPrefix(line, "  "):
 			b.WriteString("\n")
 		}
-		b.WriteString(Literal(strings.TrimSpace(line)) + "\n")
+		b.WriteString(text.Markdown(strings.TrimSpace(line)) + "\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -212,19 +213,7 @@ func (t Table) Markdown() string {
 	var b strings.Builder
 	b.WriteString("| " + strings.Join(t.Head, " | ") + " |\n|---" + strings.Repeat("|--:", len(t.Head)-1) + "|\n")
 	for _, row := range t.Rows {
-		fmt.Fprintf(&b, "| %s | %s |\n", Literal(row.Name), strings.Join(row.Cells, " | "))
-	}
-	return b.String()
-}
-
-// Literal is text that Markdown shows as it is.
-func Literal(s string) string {
-	var b strings.Builder
-	for _, c := range s {
-		if strings.ContainsRune("\\`*_[]<>#|~&@$", c) {
-			b.WriteByte('\\')
-		}
-		b.WriteRune(c)
+		fmt.Fprintf(&b, "| %s | %s |\n", text.Markdown(row.Name), strings.Join(row.Cells, " | "))
 	}
 	return b.String()
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"socketlab/lab/report"
+	"socketlab/lab/text"
 )
 
 //go:embed page.html
@@ -90,7 +91,7 @@ func (r Result) At(point int) (t Table) {
 	}
 	for _, s := range r.Subjects {
 		t.Rows = append(t.Rows, Row{
-			Name: harmless(s.Name), Cells: r.row(s, point), Bad: s.Failure != "" || s.Cells[point].Invalid != "",
+			Name: text.Line(s.Name), Cells: r.row(s, point), Bad: s.Failure != "" || s.Cells[point].Invalid != "",
 		})
 	}
 	return t

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"socketlab/lab/text"
 )
 
 // A Machine is where it was measured. Numbers from two of them are not to be
@@ -36,7 +38,7 @@ func ThisMachine() Machine {
 }
 
 func (m Machine) String() string {
-	return m.CPU + ", " + count(m.CPUs, "CPU") + ", " + m.Kernel + ", " + m.Go
+	return m.CPU + ", " + text.Count(m.CPUs, "CPU") + ", " + m.Kernel + ", " + m.Go
 }
 
 // allowed are the CPUs that this process may use.

@@ -1,6 +1,8 @@
 package bench
 
-import "time"
+import (
+	"time"
+)
 
 // A plan says when each request of an open loop is meant to begin. It is fixed
 // before the first one, and no answer changes it: request k of all begins at

@@ -1,13 +1,17 @@
 package bench
 
-import "fmt"
+import (
+	"fmt"
+
+	"socketlab/lab/text"
+)
 
 // Over is a table that answers one question: a metric of all subjects, over the
 // points. What is INVALID stands in parentheses.
 func (r Result) Over(metric string) (t Table) {
 	t.Head = r.headOver()
 	for _, s := range r.shown() {
-		row := Row{Name: harmless(s.Name)}
+		row := Row{Name: text.Line(s.Name)}
 		for _, cell := range s.Cells {
 			text := cell.Figures(metric)[0]
 			if cell.Invalid != "" {
@@ -25,7 +29,7 @@ func (r Result) AsGood(metric string) (t Table) {
 	t.Head = r.headOver()
 	for _, s := range r.shown() {
 		for _, twin := range s.Twins {
-			row := Row{Name: harmless(s.Name) + " / " + twin}
+			row := Row{Name: text.Line(s.Name) + " / " + twin}
 			for _, cell := range s.Cells {
 				row.Cells = append(row.Cells, cell.Twins[twin][metric].AsGood(metric).String())
 			}
@@ -41,7 +45,7 @@ func (r Result) Growth() (t Table, known bool) {
 	t.Head = []string{"CPU/req grows", "over " + r.axis()}
 	for _, s := range r.shown() {
 		if s.Fit != nil {
-			t.Rows = append(t.Rows, Row{Name: harmless(s.Name), Cells: []string{s.Fit.Says}})
+			t.Rows = append(t.Rows, Row{Name: text.Line(s.Name), Cells: []string{s.Fit.Says}})
 		}
 	}
 	return t, len(t.Rows) > 0

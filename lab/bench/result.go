@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"socketlab/lab/text"
 )
 
 // A Result is what lab bench found out: docs/schema/bench-1.schema.json.
@@ -193,17 +195,17 @@ func (r Result) title(p Point) string {
 		sizes = sizes || other.Size != r.Points[0].Size
 		idle = idle || other.Idle > 0
 	}
-	text := count(p.Clients, "client")
+	title := text.Count(p.Clients, "client")
 	switch {
 	case r.Setting.Mode == "idle":
-		text = count(p.Clients, "silent client")
+		title = text.Count(p.Clients, "silent client")
 	case idle:
-		text = fmt.Sprintf("%s busy, %s silent", Grouped(p.Clients), Grouped(p.Idle))
+		title = fmt.Sprintf("%s busy, %s silent", text.Number(p.Clients), text.Number(p.Idle))
 	case r.Setting.Mode == "churn":
-		text = count(p.Clients, "client") + " at a time"
+		title = text.Count(p.Clients, "client") + " at a time"
 	}
 	if sizes {
-		text += ", " + strconv.Itoa(p.Size) + " bytes"
+		title += ", " + strconv.Itoa(p.Size) + " bytes"
 	}
-	return text
+	return title
 }

@@ -7,13 +7,15 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"socketlab/lab/text"
 )
 
 // Sentences say what the tables cannot: what failed or does not count, the
 // noise, what an open loop could not send.
 func (r Result) Sentences() (lines []string) {
 	say := func(format string, args ...any) {
-		lines = append(lines, wrap(fmt.Sprintf(format, args...), 80)...)
+		lines = append(lines, strings.Split(text.Prose(fmt.Sprintf(format, args...), "    ", 80), "\n")...)
 	}
 	gap := func() {
 		if len(lines) > 0 && lines[len(lines)-1] == "" {
@@ -39,7 +41,7 @@ func (r Result) Sentences() (lines []string) {
 	r.sayCalls(say)
 	gap()
 	if r.sayNoise(say) {
-		say("CPU is: CPU time per request, compared with %s in the same rounds; ?: it takes more of them to tell.", harmless(r.Subjects[r.First].Name))
+		say("CPU is: CPU time per request, compared with %s in the same rounds; ?: it takes more of them to tell.", text.Line(r.Subjects[r.First].Name))
 	}
 	r.sayBefore(say)
 	for len(lines) > 0 && lines[len(lines)-1] == "" {
@@ -51,7 +53,7 @@ func (r Result) Sentences() (lines []string) {
 func (r Result) sayFailed(say func(string, ...any)) {
 	for _, s := range r.Subjects {
 		if s.Failure != "" {
-			say("%s FAILED: %s", harmless(s.Name), harmless(s.Failure))
+			say("%s FAILED: %s", text.Line(s.Name), text.Line(s.Failure))
 		}
 	}
 }
@@ -64,7 +66,7 @@ func (r Result) sayInvalid(say func(string, ...any)) {
 		why := ""
 		for _, s := range r.Subjects {
 			if cell := s.Cells[j]; cell.Invalid != "" {
-				names = append(names, harmless(s.Name))
+				names = append(names, text.Line(s.Name))
 				why = cmp.Or(why, cell.Invalid)
 			}
 		}
@@ -90,7 +92,7 @@ func (r Result) sayLate(say func(string, ...any)) {
 					unsent += run.Unsent
 				}
 				say("%s with %s: %s of %s requests late, %s of them never sent.",
-					harmless(s.Name), r.title(p), Grouped(int(late)), Grouped(int(all)), Grouped(int(unsent)))
+					text.Line(s.Name), r.title(p), text.Number(int(late)), text.Number(int(all)), text.Number(int(unsent)))
 			}
 		}
 	}
@@ -114,14 +116,14 @@ func (r Result) sayCalls(say func(string, ...any)) {
 				}
 				return int(math.Copysign(1, cell.Calls[b]-cell.Calls[a]))
 			})
-			text := ""
+			each := ""
 			for _, name := range names {
 				if cell.Calls[name] >= 0.005 {
-					text += fmt.Sprintf(", %.2f %s", cell.Calls[name], name)
+					each += fmt.Sprintf(", %.2f %s", cell.Calls[name], name)
 				}
 			}
 			say("system calls per request, %s with %s, counted by %s: %.2f%s",
-				harmless(s.Name), r.title(p), cell.CallsBy, total, strings.Replace(text, ",", " =", 1))
+				text.Line(s.Name), r.title(p), cell.CallsBy, total, strings.Replace(each, ",", " =", 1))
 		}
 	}
 }
@@ -143,7 +145,7 @@ func (r Result) sayNoise(say func(string, ...any)) (compared bool) {
 		known = true
 		worst = max(worst, r.noise(j, metricNamed("cpu")))
 	}
-	name := harmless(first.Name)
+	name := text.Line(first.Name)
 	if !known {
 		say("How much %s differs from itself is not known: nothing is compared.", name)
 		return false
@@ -162,27 +164,27 @@ func (r Result) sayBefore(say func(string, ...any)) {
 	if r.Setting.Baseline == "" {
 		return
 	}
-	say("Compared with %s, by the medians; what is the same for all is the machine's:", harmless(r.Setting.Baseline))
+	say("Compared with %s, by the medians; what is the same for all is the machine's:", text.Line(r.Setting.Baseline))
 	for j, p := range r.Points {
 		for _, s := range r.shown() {
 			cell := s.Cells[j]
 			if len(cell.Before) == 0 {
 				if len(cell.Runs) > 0 {
-					say("  %s with %s: not there, or INVALID", harmless(s.Name), r.title(p))
+					say("  %s with %s: not there, or INVALID", text.Line(s.Name), r.title(p))
 				}
 				continue
 			}
-			text := ""
+			each := ""
 			for _, name := range compared {
 				v, there := cell.Before[name]
 				switch {
 				case there && v.Different:
-					text += fmt.Sprintf(", %s × %s (p = %.3f)", name, times(v.Ratio), v.P)
+					each += fmt.Sprintf(", %s × %s (p = %.3f)", name, times(v.Ratio), v.P)
 				case there && name == "cpu":
-					text += fmt.Sprintf(", cpu × %s (p = %.3f: chance or noise)", times(v.Ratio), v.P)
+					each += fmt.Sprintf(", cpu × %s (p = %.3f: chance or noise)", times(v.Ratio), v.P)
 				}
 			}
-			say("  %s with %s: %s", harmless(s.Name), r.title(p), strings.TrimPrefix(text, ", "))
+			say("  %s with %s: %s", text.Line(s.Name), r.title(p), strings.TrimPrefix(each, ", "))
 		}
 	}
 }

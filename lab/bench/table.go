@@ -6,9 +6,9 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"socketlab/lab/report"
+	"socketlab/lab/text"
 )
 
 // A column is a figure of the table.
@@ -29,7 +29,7 @@ func median(head string, width int, name string, show func(float64) string) colu
 	}}
 }
 
-func whole(x float64) string { return Grouped(int(math.Round(x))) }
+func whole(x float64) string { return text.Number(int(math.Round(x))) }
 
 // columns are those that mean something in the mode.
 func (r Result) columns() []column {
@@ -149,24 +149,24 @@ func (r Result) table(w io.Writer, style report.Style, point int, title string) 
 	for _, c := range columns {
 		label -= c.width
 	}
-	row := pad(title, label)
-	if utf8.RuneCountInString(title) >= label {
+	row := text.Left(title, label)
+	if text.Width(title) >= label {
 		fmt.Fprintln(w, title)
-		row = pad("", label)
+		row = text.Left("", label)
 	}
 	for _, c := range columns {
-		row += flush(c.head, c.width)
+		row += text.Right(c.head, c.width)
 	}
 	fmt.Fprintln(w, paint(style, "1", strings.TrimRight(row, " ")))
 	for _, s := range r.Subjects {
 		cell := s.Cells[point]
-		row := pad(" "+s.label(label-2), label)
+		row := text.Left(" "+s.label(label-2), label)
 		cells := r.row(s, point)
 		if len(cells) < len(columns) {
 			row += "  " + cells[0]
 		} else {
 			for i, c := range columns {
-				row += flush(cells[i], c.width)
+				row += text.Right(cells[i], c.width)
 			}
 		}
 		if s.Failure != "" || cell.Invalid != "" {
@@ -183,36 +183,19 @@ func (r Result) growthTable(w io.Writer, style report.Style) {
 	}
 	const label = 15
 	fmt.Fprintln(w)
-	fmt.Fprintln(w, paint(style, "1", pad(t.Head[0], label)+t.Head[1]))
+	fmt.Fprintln(w, paint(style, "1", text.Left(t.Head[0], label)+t.Head[1]))
 	for _, row := range t.Rows {
-		fmt.Fprintln(w, pad(" "+Shorten(row.Name, label-2), label)+row.Cells[0])
+		fmt.Fprintln(w, text.Left(" "+text.Shorten(row.Name, label-2), label)+row.Cells[0])
 	}
 }
 
 // label is the subject's name in so many columns.
 func (s Subject) label(most int) string {
-	name := harmless(s.Name)
-	if s.Again && utf8.RuneCountInString(name) > most {
+	name := text.Line(s.Name)
+	if s.Again && text.Width(name) > most {
 		return "… again"
 	}
-	return Shorten(name, most)
-}
-
-func pad(s string, width int) string {
-	return s + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s)))
-}
-
-func flush(s string, width int) string {
-	return strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s))) + s
-}
-
-// Shorten leaves out the middle of a long name: names often differ at the end.
-func Shorten(name string, most int) string {
-	runes := []rune(name)
-	if len(runes) <= most {
-		return name
-	}
-	return string(runes[:(most-1)/2]) + "…" + string(runes[len(runes)-most/2:])
+	return text.Shorten(name, most)
 }
 
 func paint(style report.Style, code, s string) string {
@@ -221,9 +204,6 @@ func paint(style report.Style, code, s string) string {
 	}
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
-
-// Wrap breaks a sentence into lines of 80 columns.
-func Wrap(text string) []string { return wrap(text, 80) }
 
 // Figures are medians of a cell, as the table shows them; – if not known.
 func (c Cell) Figures(names ...string) (figures []string) {
@@ -239,17 +219,4 @@ func (c Cell) Figures(names ...string) (figures []string) {
 		figures = append(figures, text)
 	}
 	return figures
-}
-
-// wrap breaks a sentence into lines. Those after the first are indented.
-func wrap(text string, width int) (lines []string) {
-	line := ""
-	for _, word := range strings.SplitAfter(text, " ") {
-		if line != "" && utf8.RuneCountInString(line+strings.TrimRight(word, " ")) > width {
-			lines = append(lines, strings.TrimRight(line, " "))
-			line = "    "
-		}
-		line += word
-	}
-	return append(lines, line)
 }

@@ -5,9 +5,9 @@ import (
 	"io"
 	"slices"
 	"strconv"
-	"unicode/utf8"
 
 	"socketlab/lab/report"
+	"socketlab/lab/text"
 )
 
 // compareTwins compares each subject with its twins in C, at one point.
@@ -52,7 +52,7 @@ func (r Result) AsGoodAt(point int) (t Table, known bool) {
 			}
 			verdicts := s.Cells[point].Twins[name]
 			known = known || len(verdicts) > 0
-			row := Row{Name: harmless(s.Name) + " / " + name, Bad: len(verdicts) == 0}
+			row := Row{Name: text.Line(s.Name) + " / " + name, Bad: len(verdicts) == 0}
 			for _, a := range asGood {
 				row.Cells = append(row.Cells, verdicts[a.metric].AsGood(a.metric).String())
 			}
@@ -101,18 +101,18 @@ func (r Result) twinsTable(w io.Writer, style report.Style, point int) {
 	}
 	const label, width = 29, 17
 	line := func(name string, figures []string) (row string) {
-		if utf8.RuneCountInString(name) >= label {
+		if text.Width(name) >= label {
 			row, name = name+"\n", ""
 		}
-		row += pad(name, label)
+		row += text.Left(name, label)
 		for _, figure := range figures {
-			row += flush(figure, width)
+			row += text.Right(figure, width)
 		}
 		return row
 	}
 	fmt.Fprintln(w)
 	fmt.Fprintln(w, paint(style, "1", line(t.Head[0], t.Head[1:])))
 	for _, row := range t.Rows {
-		fmt.Fprintln(w, line(" "+Shorten(row.Name, label-2), row.Cells))
+		fmt.Fprintln(w, line(" "+text.Shorten(row.Name, label-2), row.Cells))
 	}
 }

@@ -4,34 +4,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
-
-	"socketlab/models/session"
 )
-
-// harmless is text of a server's, or about it, that may go to a terminal.
-func harmless(text string) string {
-	return string(session.AppendHarmless(nil, []byte(text)))
-}
-
-// count is a number of things: "1 client", "1,000 clients".
-func count(n int, of string) string {
-	if n != 1 {
-		of += "s"
-	}
-	return Grouped(n) + " " + of
-}
-
-// Clients is a number of clients.
-func Clients(n int) string { return count(n, "client") }
-
-// Grouped is a number with commas.
-func Grouped(n int) string {
-	text := strconv.Itoa(n)
-	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
-}
 
 func percent(share float64) string {
 	if share < 0.1 {

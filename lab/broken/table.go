@@ -6,12 +6,12 @@ import (
 	"io"
 	"path"
 	"strings"
+
+	"socketlab/lab/text"
 )
 
 // Table writes a row for each server: its name, its bug, and what catches it.
-// A row is as wide as a terminal, 80 columns. It is laid out by hand: the
-// library for it looks up the widths of all characters whenever a program
-// starts, and our process model starts this one once for each client.
+// A row is as wide as a terminal, 80 columns.
 func Table(w io.Writer, findings []Finding) {
 	row(w, []string{"BROKEN SERVER"}, []string{"CAUGHT BY"})
 	for _, f := range findings {
@@ -27,33 +27,18 @@ func Table(w io.Writer, findings []Finding) {
 // row writes two columns side by side, each as wide as half a terminal.
 func row(w io.Writer, left, right []string) {
 	const half = 38
-	left, right = wrap(left, half), wrap(right, half)
-	for i := range max(len(left), len(right)) {
-		var l, r string
-		if i < len(left) {
-			l = left[i]
+	wrap := func(lines []string) (wrapped []string) {
+		for _, line := range lines {
+			wrapped = append(wrapped, text.Wrap(line, half)...)
 		}
-		if i < len(right) {
-			r = right[i]
-		}
-		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf(" %-*s  %s", half, l, r), " "))
+		return wrapped
 	}
-}
-
-// wrap breaks lines between words.
-func wrap(lines []string, width int) (wrapped []string) {
-	for _, line := range lines {
-		for len(line) > width {
-			end := strings.LastIndexByte(line[:width+1], ' ')
-			if end <= 0 {
-				end = width // a word that is too long
-			}
-			wrapped = append(wrapped, line[:end])
-			line = strings.TrimPrefix(line[end:], " ")
-		}
-		wrapped = append(wrapped, line)
+	left, right = wrap(left), wrap(right)
+	blank := make([]string, max(len(left), len(right)))
+	left, right = append(left, blank...), append(right, blank...)
+	for i := range blank {
+		fmt.Fprintln(w, strings.TrimRight(" "+text.Left(left[i], half)+"  "+right[i], " "))
 	}
-	return wrapped
 }
 
 // caughtBy is a line for each group of checks: "close  fin half". What is a

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"socketlab/lab/text"
 )
 
 // How many events stay of a long trace: at its beginning, before and after
@@ -86,7 +88,7 @@ func (t Trace) withoutBystanders() Trace {
 		all.Events = append(all.Events, e)
 	}
 	if left > 0 {
-		all.Missing = append(slices.Clone(t.Missing), count(left, "thread that touches", "threads that touch")+" no connection: left out")
+		all.Missing = append(slices.Clone(t.Missing), text.Count(left, "thread that touches", "threads that touch")+" no connection: left out")
 	}
 	return all
 }
@@ -191,22 +193,13 @@ func (g *gap) tell(events []Event) []Event {
 func (g *gap) text() string {
 	var parts []string
 	if g.segments > 0 {
-		parts = append(parts, thousands(g.segments, "segment"))
+		parts = append(parts, text.Count(g.segments, "segment"))
 	}
 	if g.calls > 0 {
-		parts = append(parts, thousands(g.calls, "call"))
+		parts = append(parts, text.Count(g.calls, "call"))
 	}
 	if len(parts) == 0 {
 		return ""
 	}
 	return fmt.Sprintf("… %s left out …", strings.Join(parts, " and "))
-}
-
-// thousands is such as "1,234 calls".
-func thousands(n int, thing string) string {
-	text := count(n, thing, thing+"s")
-	for i := strings.IndexByte(text, ' ') - 3; i > 0; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
 }

@@ -108,11 +108,3 @@ func TestAbridgeLeavesShortAlone(t *testing.T) {
 		t.Errorf("%d events are left of %d", got, want)
 	}
 }
-
-func TestThousands(t *testing.T) {
-	for n, want := range map[int]string{0: "0 calls", 1: "1 call", 999: "999 calls", 1000: "1,000 calls", 1234567: "1,234,567 calls"} {
-		if got := thousands(n, "call"); got != want {
-			t.Errorf("%d is %q", n, got)
-		}
-	}
-}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"socketlab/lab/text"
 )
 
 // findClients decides whose a connection is: the client's who made a call on
@@ -74,7 +76,7 @@ func (p *planner) findColumns(most int) {
 		case room[a.Kind] > 0 && n > room[a.Kind]:
 			p.columns[last].folded = true
 			p.columns[last].late = false
-			p.columns[last].name = count(all[a.Kind]-room[a.Kind]+1, "more", "more")
+			p.columns[last].name = text.Count(all[a.Kind]-room[a.Kind]+1, "more", "more")
 			p.life[last] = idle
 		default:
 			p.columns = append(p.columns, column{name: a.Name, kind: a.Kind, late: late[a.ID]})
@@ -140,7 +142,7 @@ func (p *planner) name(id string) string {
 		return p.Actors[i].Name
 	}
 	_, own, _ := strings.Cut(id, "/")
-	return clean(cmp.Or(own, id), true)
+	return text.Cells(cmp.Or(own, id), true)
 }
 
 // which tells connections apart, where there are several: whose it is, in the

@@ -5,6 +5,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"socketlab/lab/text"
 )
 
 // A Growing diagram is drawn as text while things happen. Who is in it changes
@@ -32,7 +34,7 @@ func Grow(w io.Writer, s Style, title string) *Growing {
 	s.Width = max(s.Width, 40)
 	g := &Growing{style: s, out: bufio.NewWriter(w)}
 	g.p = &planner{plan: plan{width: s.Width}}
-	for _, line := range wrap(clean(title, s.ASCII), s.Width) {
+	for _, line := range text.Wrap(text.Cells(title, s.ASCII), s.Width) {
 		d := g.page()
 		d.emit(d.line().write(0, line, bold))
 	}
@@ -197,7 +199,7 @@ func (g *Growing) Close(t Trace) error {
 		lines = append([]string{strings.Join(g.legend, "   ")}, lines...)
 	}
 	for _, line := range lines {
-		for i, part := range wrap(line, g.style.Width-2) {
+		for i, part := range text.Wrap(line, g.style.Width-2) {
 			d.emit(d.line().write(min(i, 1)*2, part, ""))
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"socketlab/lab/text"
 )
 
 // Mermaid writes the trace as a Mermaid sequence diagram, which GitHub draws.
@@ -119,7 +121,7 @@ func (m *mermaid) kernel(at int) int {
 // end would close a block. What is long gets several lines.
 func entities(s string) string {
 	var b strings.Builder
-	for i, line := range wrap(s, 72) {
+	for i, line := range text.Wrap(s, 72) {
 		if i > 0 {
 			b.WriteString("<br/>")
 		}

@@ -1,11 +1,10 @@
 package diagram
 
 import (
-	"cmp"
-	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"socketlab/lab/text"
 )
 
 // A plan is a drawing in characters: which columns stand where, and what each
@@ -77,9 +76,9 @@ func (p plan) fit(a *arrow, frame int) string {
 	room := p.columns[a.from].x - p.columns[a.to].x
 	room = max(room, -room) - 1 - frame
 	texts := a.texts()
-	for _, text := range texts {
-		if length(text) <= room {
-			return text
+	for _, t := range texts {
+		if text.Width(t) <= room {
+			return t
 		}
 	}
 	return texts[len(texts)-1]
@@ -88,56 +87,25 @@ func (p plan) fit(a *arrow, frame int) string {
 // put says where a label stands, in one line or several: right of its line if
 // there is room, even across other lines; or else left of it.
 func (p plan) put(r row, l label) (x int, lines []string) {
-	n := length(l.text)
+	n := text.Width(l.text)
 	if l.column < 0 {
-		lines = wrap(l.text, p.used-2)
+		lines = text.Wrap(l.text, p.used-2)
 		return (p.used - longest(lines)) / 2, lines
 	}
 	at := p.columns[l.column].x
 	left, right := at-1, p.width-at-2
 	switch {
 	case l.left, n > right && r.arrow == nil && (n <= left || left > right):
-		lines = wrap(l.text, left)
+		lines = text.Wrap(l.text, left)
 		return at - 1 - longest(lines), lines
 	default:
-		return at + 2, wrap(l.text, right)
+		return at + 2, text.Wrap(l.text, right)
 	}
-}
-
-// wrap breaks a text at spaces into lines of at most so many characters, and
-// a word that is longer than that wherever it must.
-func wrap(text string, width int) (lines []string) {
-	width = max(width, 1)
-	for length(text) > width {
-		runes := []rune(text)
-		cut := 0
-		for i := width; i > width/3; i-- {
-			opens := cut > 0 && runes[i+1] == '(' && !slices.Contains(runes[i:cut], ')')
-			if runes[i] == ' ' && (opens || cut == 0 && i > width/2) { // brackets stay together
-				cut = i
-			}
-		}
-		cut = cmp.Or(cut, width)
-		lines = append(lines, string(runes[:cut]))
-		text = strings.TrimLeft(string(runes[cut:]), " ")
-	}
-	return append(lines, text)
-}
-
-// shorten leaves out the middle: names often differ at the end.
-func shorten(name string, most int) string {
-	runes := []rune(name)
-	if len(runes) <= most {
-		return name
-	}
-	return string(runes[:most/2]) + "…" + string(runes[len(runes)-(most-1)/2:])
 }
 
 func longest(lines []string) (n int) {
 	for _, line := range lines {
-		n = max(n, length(line))
+		n = max(n, text.Width(line))
 	}
 	return n
 }
-
-func length(s string) int { return utf8.RuneCountInString(s) }

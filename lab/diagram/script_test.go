@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"socketlab/lab/text"
 )
 
 // A script writes a trace, one event after the other.
@@ -131,10 +133,10 @@ func (s *script) connects(conn int, queue ...int) {
 	s.returns(c, "0")
 }
 
-func (s *script) says(conn int, text string) {
-	c := s.begins(fmt.Sprintf("client %d", conn), conn, "write", fmt.Sprintf("3, %d bytes", len(text)))
-	s.sends(conn, true, "PSH+ACK", text)
-	s.returns(c, count(len(text), "byte", "bytes"))
+func (s *script) says(conn int, words string) {
+	c := s.begins(fmt.Sprintf("client %d", conn), conn, "write", fmt.Sprintf("3, %d bytes", len(words)))
+	s.sends(conn, true, "PSH+ACK", words)
+	s.returns(c, text.Count(len(words), "byte", "bytes"))
 }
 
 // accepts is a server that sleeps until a connection opens.

@@ -1,6 +1,10 @@
 package diagram
 
-import "slices"
+import (
+	"slices"
+
+	"socketlab/lab/text"
+)
 
 // A keep is how narrow columns become before the next keep is tried. Labels
 // may run across lines, so most columns can do with little; but an arrow ends
@@ -30,7 +34,7 @@ func (p *planner) spread(width, margin int) {
 	for i := range p.columns {
 		c := &p.columns[i]
 		if !c.late {
-			c.width = length(c.name) + 2
+			c.width = text.Width(c.name) + 2
 		}
 		c.width = max(c.width, leastWidth)
 	}
@@ -43,13 +47,13 @@ func (p *planner) spread(width, margin int) {
 			if l.left {
 				c = &p.columns[l.column-1]
 			}
-			c.width = max(c.width, min(most, length(l.text)+4))
+			c.width = max(c.width, min(most, text.Width(l.text)+4))
 		}
 	}
 	for _, r := range p.rows {
 		if r.arrow != nil {
 			from, to := min(r.arrow.from, r.arrow.to), max(r.arrow.from, r.arrow.to)
-			need := length(r.arrow.texts()[0]) + 8
+			need := text.Width(r.arrow.texts()[0]) + 8
 			for _, c := range p.columns[from : to-1] {
 				need -= c.width
 			}
@@ -78,7 +82,7 @@ func (p *planner) spread(width, margin int) {
 	for i := range p.columns {
 		c := &p.columns[i]
 		c.x = x
-		c.name = shorten(c.name, width-x)
+		c.name = text.Shorten(c.name, width-x)
 		x += c.width
 	}
 	p.used = min(width, x)
@@ -94,7 +98,7 @@ func (p plan) levels() (level []int, most int) {
 			level[i] = -1
 			continue
 		}
-		end := p.columns[i].x + length(p.columns[i].name) + 1
+		end := p.columns[i].x + text.Width(p.columns[i].name) + 1
 		for j := i + 1; j < len(p.columns) && p.columns[j].x < end; j++ {
 			level[i] = max(level[i], level[j]+1)
 		}

@@ -2,10 +2,11 @@ package diagram
 
 import (
 	"bufio"
-	"encoding/xml"
 	"fmt"
 	"io"
 	"strings"
+
+	"socketlab/lab/text"
 )
 
 // SVG draws the trace as a picture that stands for itself: no script, no font
@@ -75,7 +76,7 @@ const sheet = `
 
 func (d *picture) draw(t Trace, s Style) {
 	level, most := d.levels()
-	title := wrap(t.title(), d.headline()*3/4) // in a larger font
+	title := text.Wrap(t.title(), d.headline()*3/4) // in a larger font
 	top := 2.0*padding + float64(len(title)*(lineHeight+6)) + 6
 	first := top + float64(most*lineHeight) + rowHeight
 	d.y = first
@@ -98,14 +99,14 @@ func (d *picture) draw(t Trace, s Style) {
 	bottom := d.y + rowHeight
 	var footer []string
 	for _, line := range t.footer() {
-		footer = append(footer, wrap(line, d.headline())...)
+		footer = append(footer, text.Wrap(line, d.headline())...)
 	}
 	height := bottom + padding + float64((len(footer)+1)*lineHeight) + padding/2
 	width := float64(max(d.used, d.headline()))*cell + 2*padding
 
 	fmt.Fprintf(d.out, `<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="%s-t %s-d" viewBox="0 0 %.0f %.0f" width="%.0f" height="%.0f" font-family="ui-monospace,Menlo,'DejaVu Sans Mono',Consolas,monospace" font-size="%d">`+"\n",
 		d.id, d.id, width, height, width, height, fontSize)
-	fmt.Fprintf(d.out, "<title id=\"%s-t\">%s</title>\n<desc id=\"%s-d\">%s</desc>\n", d.id, escape(t.title()), d.id, escape(d.story(t)))
+	fmt.Fprintf(d.out, "<title id=\"%s-t\">%s</title>\n<desc id=\"%s-d\">%s</desc>\n", d.id, text.XML(t.title()), d.id, text.XML(d.story(t)))
 	fmt.Fprintf(d.out, "<style>text{white-space:pre}%s</style>\n", sheet)
 	fmt.Fprintf(d.out, `<defs><pattern id="%s-h" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect class="paper" width="7" height="7" fill="#fff3c4"/><path class="hatch" d="M0 0V7" stroke="#9a6700" stroke-width="3.5"/></pattern></defs>`+"\n", d.id)
 	fmt.Fprintf(d.out, `<rect class="back" width="%.0f" height="%.0f" fill="#fff"/>`+"\n", width, height)
@@ -139,18 +140,18 @@ func (d *picture) headline() int { return max(d.used, 80) }
 // x is the middle of a character.
 func (d *picture) x(column int) float64 { return padding + (float64(column)+0.5)*cell }
 
-func (d *picture) text(x, y float64, class, text, more string) {
+func (d *picture) text(x, y float64, class, words, more string) {
 	ink := "#1f2328"
 	if strings.HasPrefix(class, "soft") {
 		ink = "#59636e"
 	}
-	fmt.Fprintf(d.out, `<text class="%s" x="%.1f" y="%.1f" fill="%s"%s>%s</text>`+"\n", class, x, y, ink, more, escape(text))
+	fmt.Fprintf(d.out, `<text class="%s" x="%.1f" y="%.1f" fill="%s"%s>%s</text>`+"\n", class, x, y, ink, more, text.XML(words))
 }
 
 // label is a text that keeps its distance from the lines behind it.
-func (d *picture) label(x, y float64, class, text string) {
-	fmt.Fprintf(d.out, `<text class="halo" x="%.1f" y="%.1f" fill="none" stroke="#fff" stroke-width="9" stroke-linejoin="round" aria-hidden="true">%s</text>`+"\n", x, y, escape(text))
-	d.text(x, y, class, text, "")
+func (d *picture) label(x, y float64, class, words string) {
+	fmt.Fprintf(d.out, `<text class="halo" x="%.1f" y="%.1f" fill="none" stroke="#fff" stroke-width="9" stroke-linejoin="round" aria-hidden="true">%s</text>`+"\n", x, y, text.XML(words))
+	d.text(x, y, class, words, "")
 }
 
 func (d *picture) stroke(class string, x1, y1, x2, y2 float64, more string) {
@@ -227,30 +228,30 @@ func (d *picture) arrow(a *arrow, y float64) {
 	if a.Inferred {
 		dashes = ` stroke-dasharray="9 7"`
 	}
-	text := d.fit(a, 4)
-	d.label(d.middle(a, text), y-8, "ink", text)
+	words := d.fit(a, 4)
+	d.label(d.middle(a, words), y-8, "ink", words)
 	d.stroke(class, from+8*way, y, to-16*way, y, ` stroke-width="2.5"`+dashes)
 	fmt.Fprintf(d.out, `<path class="%s" d="M%.1f %.1fl%.1f -7v14z" fill="%s"/>`+"\n", head, to-8*way, y, -14*way, color)
 }
 
 // middle is where an arrow's text begins: in the widest gap between lines that
 // it fits in, or else in the middle of the arrow.
-func (d *picture) middle(a *arrow, text string) float64 {
+func (d *picture) middle(a *arrow, words string) float64 {
 	left, right := min(a.from, a.to), max(a.from, a.to)
-	at, widest := d.columns[left].x+d.columns[right].x, length(text)+3
+	at, widest := d.columns[left].x+d.columns[right].x, text.Width(words)+3
 	for i := left; i < right; i++ {
 		if gap := d.columns[i+1].x - d.columns[i].x; gap > widest {
 			at, widest = d.columns[i].x+d.columns[i+1].x, gap
 		}
 	}
-	return d.x(0) + (float64(at)-float64(length(text)))*cell/2
+	return d.x(0) + (float64(at)-float64(text.Width(words)))*cell/2
 }
 
 // signs draws the legend, with the bars themselves instead of their signs.
 func (d *picture) signs() {
 	x := float64(padding)
 	for _, item := range d.legend() {
-		sign, text, _ := strings.Cut(item, " ")
+		sign, words, _ := strings.Cut(item, " ")
 		switch sign {
 		case "╌>":
 			d.stroke("arrow", x, d.y, x+30, d.y, ` stroke-width="2.5" stroke-dasharray="9 7"`)
@@ -262,8 +263,8 @@ func (d *picture) signs() {
 		default:
 			d.lane(busy, x+7, d.y, d.y+9)
 		}
-		d.text(x+24, d.y+5, "ink", text, "")
-		x += 24 + float64(length(text)+3)*cell
+		d.text(x+24, d.y+5, "ink", words, "")
+		x += 24 + float64(text.Width(words)+3)*cell
 	}
 }
 
@@ -282,10 +283,4 @@ func (d *picture) story(t Trace) string {
 		}
 	}
 	return b.String() + strings.Join(t.footer(), ". ") + "."
-}
-
-func escape(s string) string {
-	var b strings.Builder
-	xml.EscapeText(&b, []byte(s))
-	return b.String()
 }

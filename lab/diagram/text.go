@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"socketlab/lab/text"
 )
 
 // marginWidth is the room for the time beside a row.
@@ -28,7 +30,7 @@ func (t Trace) Text(w io.Writer, s Style) error {
 	out := bufio.NewWriter(w)
 	p := t.layout(width, margin)
 	d := page{p, s, out}
-	for _, line := range wrap(t.title(), width) {
+	for _, line := range text.Wrap(t.title(), width) {
 		d.emit(d.line().write(0, line, bold))
 	}
 	d.emit(nil)
@@ -42,7 +44,7 @@ func (t Trace) Text(w io.Writer, s Style) error {
 		lines = append([]string{strings.Join(legend, "   ")}, lines...)
 	}
 	for _, line := range lines {
-		for i, part := range wrap(line, width-2) {
+		for i, part := range text.Wrap(line, width-2) {
 			d.emit(d.line().write(min(i, 1)*2, part, ""))
 		}
 	}
@@ -190,14 +192,14 @@ func (p page) ends(l *line, r row) {
 	if strings.Contains(a.Flags, "RST") {
 		color = red
 	}
-	text := p.fit(a, 4)
+	words := p.fit(a, 4)
 	from, to := p.columns[a.from].x, p.columns[a.to].x
 	if from < to {
 		l.write(to-1, ">", color)
-		l.write(from+2, text, color)
+		l.write(from+2, words, color)
 	} else {
 		l.write(to+1, "<", color)
-		l.write(from-1-length(text), text, color)
+		l.write(from-1-text.Width(words), words, color)
 	}
 	if r.lanes[a.from] == idle {
 		l.write(from, map[bool]string{true: "├", false: "┤"}[from < to], "")

@@ -6,7 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
+
+	"socketlab/lab/text"
 )
 
 // Style says how to draw for people.
@@ -88,7 +89,7 @@ func (q Queue) text() string {
 	case q.Length == 0:
 		return "nothing waits here"
 	}
-	return count(q.Length, "byte waits here", "bytes wait here")
+	return text.Count(q.Length, "byte waits here", "bytes wait here")
 }
 
 func (l Life) text(name func(id string) string) string {
@@ -103,13 +104,6 @@ func (l Life) text(name func(id string) string) string {
 		text += ": " + l.How
 	}
 	return text
-}
-
-func count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprint(n, " ", many)
 }
 
 func (t Trace) title() string { return t.Scene + ": " + t.Subject }
@@ -136,7 +130,7 @@ func (t Trace) footer() []string {
 		Namespace: "captured on lo in a namespace of its own",
 		Inferred:  "inferred from the kernel's tables",
 	}[t.Rung]
-	lines := []string{fmt.Sprintf("%s, %s, %d inferred", rung, count(segments, "segment", "segments"), inferred)}
+	lines := []string{fmt.Sprintf("%s, %s, %d inferred", rung, text.Count(segments, "segment", "segments"), inferred)}
 	if states > 0 {
 		line := "states follow from the segments (RFC 9293)"
 		if segments == 0 {
@@ -166,7 +160,7 @@ func (t Trace) footer() []string {
 // they like, and some of that would be obeyed by a terminal, turn the line
 // around or be wider than it counts. What is left is one column wide each.
 func (t Trace) shown(ascii bool) Trace {
-	clean := func(s *string) { *s = clean(*s, ascii) }
+	clean := func(s *string) { *s = text.Cells(*s, ascii) }
 	t.Actors, t.Events, t.Missing = slices.Clone(t.Actors), slices.Clone(t.Events), slices.Clone(t.Missing)
 	clean(&t.Scene)
 	clean(&t.Subject)
@@ -212,25 +206,4 @@ func clone[T any](p *T) *T {
 	}
 	copied := *p
 	return &copied
-}
-
-// clean makes visible what is not surely one column wide and written from left
-// to right: ESC becomes \x1b, a mark that turns the direction \u202e. Latin,
-// Greek and Cyrillic stay, and so does punctuation such as … and “.
-func clean(s string, ascii bool) string {
-	var b strings.Builder
-	for i, r := range s {
-		switch {
-		case r == unicode.ReplacementChar && !strings.HasPrefix(s[i:], string(r)):
-			fmt.Fprintf(&b, `\x%02x`, s[i]) // a byte that is no UTF-8
-		case r < 0x7f && unicode.IsPrint(r),
-			!ascii && r < 0x0590 && unicode.IsPrint(r) && !unicode.Is(unicode.M, r),
-			!ascii && r >= 0x2010 && r < 0x2027 && unicode.IsPrint(r):
-			b.WriteRune(r)
-		default:
-			escaped := strconv.QuoteRuneToASCII(r)
-			b.WriteString(escaped[1 : len(escaped)-1])
-		}
-	}
-	return b.String()
 }

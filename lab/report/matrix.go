@@ -6,7 +6,8 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"unicode/utf8"
+
+	"socketlab/lab/text"
 )
 
 // Style says how to write for people.
@@ -41,29 +42,19 @@ type column struct {
 	Head string
 }
 
-func (c column) width() int { return max(utf8.RuneCountInString(c.Head), len(waits)) + 1 }
+func (c column) width() int { return max(text.Width(c.Head), len(waits)) + 1 }
 
 func (v Verify) columns() []column {
 	const most = 16
 	var heads []string
 	for _, s := range v.Subjects {
-		heads = append(heads, shorten(s.Name, most))
+		heads = append(heads, text.Shorten(s.Name, most))
 	}
 	var all []column
-	for i, head := range apart(heads) {
+	for i, head := range text.Apart(heads) {
 		all = append(all, column{v.Subjects[i], head})
 	}
 	return all
-}
-
-// shorten leaves out the middle of a long name: names of servers often differ
-// at the end.
-func shorten(name string, most int) string {
-	runes := []rune(name)
-	if len(runes) <= most {
-		return name
-	}
-	return string(runes[:(most-1)/2]) + "…" + string(runes[len(runes)-most/2:])
 }
 
 // sideBySide shares the columns out evenly among as few matrices as there is
@@ -91,7 +82,7 @@ const groupWidth = len("random ")
 func labelWidth(ids []string) int {
 	width := groupWidth
 	for _, id := range ids {
-		width = max(width, groupWidth+utf8.RuneCountInString(path.Base(id))+1)
+		width = max(width, groupWidth+text.Width(path.Base(id))+1)
 	}
 	return width
 }
@@ -100,7 +91,7 @@ func matrix(w io.Writer, style Style, label int, columns []column) {
 	var subjects []Subject
 	row := strings.Repeat(" ", label)
 	for _, c := range columns {
-		row += centre(c.Head, c.Head, c.width())
+		row += text.Centre(c.Head, c.width())
 		subjects = append(subjects, c.Subject)
 	}
 	fmt.Fprintln(w, strings.TrimRight(row, " "))
@@ -117,7 +108,7 @@ func matrix(w io.Writer, style Style, label int, columns []column) {
 			if check, held := c.check(id); held {
 				symbol = check.symbol()
 			}
-			row += centre(symbol, paint(style, symbol), c.width())
+			row += text.Centre(paint(style, symbol), c.width())
 		}
 		fmt.Fprintln(w, strings.TrimRight(row, " "))
 	}
@@ -211,12 +202,6 @@ func (v Verify) meanings() []meaning {
 
 func (v Verify) any(ask func(Check) bool) bool {
 	return slices.ContainsFunc(v.Subjects, func(s Subject) bool { return slices.ContainsFunc(s.Checks, ask) })
-}
-
-// centre puts s, painted, into the middle of a column.
-func centre(s, painted string, width int) string {
-	free := max(0, width-utf8.RuneCountInString(s))
-	return strings.Repeat(" ", free-free/2) + painted + strings.Repeat(" ", free/2)
 }
 
 // paint adds colour to a symbol. A failure is inverse, which is seen by those

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"unicode"
 	"unicode/utf8"
+
+	"socketlab/lab/text"
 )
 
 // terminal is all that lab verify prints for people.
@@ -46,7 +48,7 @@ func TestTerminalLines(t *testing.T) {
 	for _, v := range []Verify{sample(), ten(), silent(), deaf()} {
 		for line := range strings.Lines(string(terminal(v, Style{Width: 80}))) {
 			line = strings.TrimSuffix(line, "\n")
-			if n := utf8.RuneCountInString(line); n > 80 && !strings.Contains(line, "see it yourself") {
+			if n := text.Width(line); n > 80 && !strings.Contains(line, "see it yourself") {
 				t.Errorf("%d columns: %s", n, line)
 			}
 			if strings.TrimRight(line, " ") != line {
@@ -79,39 +81,6 @@ func TestTerminalHostile(t *testing.T) {
 		}
 		if strings.HasPrefix(strings.TrimSpace(line), "::") {
 			t.Errorf("a workflow command: %q", line)
-		}
-	}
-}
-
-func TestShorten(t *testing.T) {
-	for _, test := range []struct{ name, want string }{
-		{"poll", "poll"},
-		{"sixteen letters!", "sixteen letters!"},
-		{"seventeen letters", "sevente… letters"},
-		{"漢字漢字漢字漢字漢字漢字漢字漢字漢字", "漢字漢字漢字漢…漢字漢字漢字漢字"},
-	} {
-		if got := shorten(test.name, 16); got != test.want {
-			t.Errorf("shorten(%q) = %q, want %q", test.name, got, test.want)
-		}
-	}
-}
-
-func TestWrap(t *testing.T) {
-	for _, test := range []struct {
-		text  string
-		width int
-		want  string
-	}{
-		{"one two three", 0, "one two three"},
-		{"one two three", 13, "one two three"},
-		{"one two three", 12, "one two\n  three"},
-		{"one two three", 7, "one two\n  three"},
-		{"one  two", 5, "one\n  two"},
-		{"one incomprehensibilities two", 10, "one\n  incomprehensibilities two"},
-		{"", 8, ""},
-	} {
-		if got := wrap(test.text, "  ", test.width); got != test.want {
-			t.Errorf("wrap(%q, %d) = %q, want %q", test.text, test.width, got, test.want)
 		}
 	}
 }

@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
+
+	"socketlab/lab/text"
 )
 
 // Text writes all that there is for people: the matrix, the stories, and how it
@@ -14,7 +15,7 @@ func (v Verify) Text(w io.Writer, style Style) {
 	v.Stories(w, style)
 	fmt.Fprintln(w)
 	for line := range strings.SplitSeq(v.Summary(), "\n") {
-		fmt.Fprintln(w, wrap(line, "", style.Width))
+		fmt.Fprintln(w, text.Prose(line, "", style.Width))
 	}
 }
 
@@ -28,7 +29,7 @@ func (v Verify) Stories(w io.Writer, style Style) {
 				continue
 			}
 			head := fmt.Sprintf("%s %s   %s %s", c.symbol(), c.ID, s.Name, c.Says)
-			head = strings.TrimPrefix(wrap(head, indent, style.Width), c.symbol())
+			head = strings.TrimPrefix(text.Prose(head, indent, style.Width), c.symbol())
 			fmt.Fprintf(w, "\n%s%s\n", paint(style, c.symbol()), head)
 			for line := range strings.Lines(c.tell(style.Width - len(indent))) {
 				fmt.Fprint(w, indent, line)
@@ -41,12 +42,12 @@ func (v Verify) Stories(w io.Writer, style Style) {
 // which is only prose's: bytes and commands are not broken.
 func (c Check) tell(width int) string {
 	var b strings.Builder
-	say := func(label, text string) {
-		if text == "" {
+	say := func(label, says string) {
+		if says == "" {
 			return
 		}
-		lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
-		fmt.Fprintln(&b, wrap(label+lines[0], "  ", width))
+		lines := strings.Split(strings.TrimRight(says, "\n"), "\n")
+		fmt.Fprintln(&b, text.Prose(label+lines[0], "  ", width))
 		quote(&b, "  | ", lines[1:])
 	}
 	for _, line := range abridged(c.Story) {
@@ -69,7 +70,7 @@ func (c Check) tell(width int) string {
 	}
 	if c.Picture != "" {
 		picture := "picture: " + c.Picture
-		if width > 0 && utf8.RuneCountInString(picture) > width { // a shell goes on reading there
+		if width > 0 && text.Width(picture) > width { // a shell goes on reading there
 			picture = strings.Replace(picture, " -- ", " \\\n  -- ", 1)
 		}
 		fmt.Fprintln(&b, picture)
@@ -98,20 +99,4 @@ func abridged(story []string) []string {
 	left := fmt.Sprintf("… %d lines left out; --json has them …", len(story)-head-tail)
 	short := append([]string{}, story[:head]...)
 	return append(append(short, left), story[len(story)-tail:]...)
-}
-
-// wrap breaks a line at spaces into lines of at most width columns, and indents
-// all but the first. A longer word stays whole; width 0 breaks nothing.
-func wrap(line, indent string, width int) string {
-	var wrapped []string
-	for width > 0 && utf8.RuneCountInString(line) > width {
-		fits := string([]rune(line)[:width+1])
-		end := strings.LastIndexByte(fits, ' ')
-		if end <= len(indent) {
-			break
-		}
-		wrapped = append(wrapped, strings.TrimRight(line[:end], " "))
-		line = indent + strings.TrimLeft(line[end:], " ")
-	}
-	return strings.Join(append(wrapped, line), "\n")
 }

@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"socketlab/lab/text"
 )
 
 // Summary says in a line or two how it went.
@@ -36,7 +38,7 @@ func (v Verify) Summary() string {
 	if len(shared) == 0 {
 		return fmt.Sprintf("No check applies to these %d %s.", len(v.Subjects), servers)
 	}
-	return fmt.Sprintf("%d %s behave the same: %s each, %s.", len(v.Subjects), servers, plural(len(shared), "check"), v.seconds())
+	return fmt.Sprintf("%d %s behave the same: %s each, %s.", len(v.Subjects), servers, text.Count(len(shared), "check"), v.seconds())
 }
 
 func (v Verify) summaryOf(s Subject) string {
@@ -52,7 +54,7 @@ func (v Verify) summaryOf(s Subject) string {
 	case s.Passed == 0:
 		return fmt.Sprintf("No check applies to %s.", name)
 	}
-	return fmt.Sprintf("%s does all that it should: %s, %s.", name, plural(s.Passed, "check"), v.seconds())
+	return fmt.Sprintf("%s does all that it should: %s, %s.", name, text.Count(s.Passed, "check"), v.seconds())
 }
 
 func (v Verify) seconds() string { return fmt.Sprintf("%.1f s", float64(v.MS)/1000) }
@@ -103,7 +105,7 @@ func (s Subject) typed() string {
 	if len(words) == 0 {
 		return s.Name
 	}
-	return shorten(strings.Join(words, " "), 40)
+	return text.Shorten(strings.Join(words, " "), 40)
 }
 
 // service is what the subject was asked for. A model is asked for everything.
@@ -114,11 +116,4 @@ func (s Subject) service() string {
 		}
 	}
 	return "talk"
-}
-
-func plural(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
 }

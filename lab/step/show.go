@@ -6,10 +6,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
+	"socketlab/lab/text"
 	"socketlab/models"
 	"socketlab/models/sys"
 )
@@ -30,8 +30,8 @@ func (s *Stepper) question(a *actor) {
 	}
 	s.say("")
 	s.say("%s", apart(" "+who+"  "+a.call.Page, s.queue()))
-	s.say("%s", cut("   | "+source(a.call)))
-	s.say("%s", cut(" > "+asked(a.call)))
+	s.say("%s", text.Cut("   | "+source(a.call), columns))
+	s.say("%s", text.Cut(" > "+asked(a.call), columns))
 	s.list("   ", s.guests())
 	s.list("   ", s.others(a))
 	s.say("   %s", s.keys())
@@ -52,23 +52,23 @@ func (s *Stepper) returns(a *actor, slept bool) {
 	case s.mode == runOn || s.mode == forgotten:
 	case slept:
 		after := time.Since(a.since).Round(time.Millisecond)
-		s.say("%s", cut(fmt.Sprintf("   %swoke after %v: %s = %s", who(a), after, asked(a.call), s.answer(a.call))))
+		s.say("%s", text.Cut(fmt.Sprintf("   %swoke after %v: %s = %s", who(a), after, asked(a.call), s.answer(a.call)), columns))
 	case a.shown:
-		s.say("%s", cut(" = "+s.answer(a.call)))
+		s.say("%s", text.Cut(" = "+s.answer(a.call), columns))
 	default:
-		s.say("%s", cut("   "+where(a)+asked(a.call)+" = "+s.answer(a.call)))
+		s.say("%s", text.Cut("   "+where(a)+asked(a.call)+" = "+s.answer(a.call), columns))
 	}
 	a.shown = false
 }
 
 // fallsAsleep shows that a call has to wait.
 func (s *Stepper) fallsAsleep(a *actor) {
-	text := " = asleep"
+	says := " = asleep"
 	if !a.shown {
-		text = "   " + where(a) + asked(a.call) + " asleep"
+		says = "   " + where(a) + asked(a.call) + " asleep"
 	}
 	a.shown = false
-	s.say("%s", cut(text+until(a.call)))
+	s.say("%s", text.Cut(says+until(a.call), columns))
 }
 
 // until says what a sleeping call waits for.
@@ -184,34 +184,20 @@ func (s *Stepper) list(head string, items []string) {
 		switch {
 		case i == 0:
 			line += item
-		case utf8.RuneCountInString(line+" · "+item) <= columns:
+		case text.Width(line+" · "+item) <= columns:
 			line += " · " + item
 		default:
-			s.say("%s", cut(line))
+			s.say("%s", text.Cut(line, columns))
 			line = "   " + item
 		}
 	}
 	if len(items) > 0 {
-		s.say("%s", cut(line))
+		s.say("%s", text.Cut(line, columns))
 	}
 }
 
 // apart puts one text at the left and another at the right.
 func apart(left, right string) string {
-	space := columns - utf8.RuneCountInString(left+right)
-	return cut(left + strings.Repeat(" ", max(2, space)) + right)
-}
-
-// cut makes a line fit.
-func cut(line string) string {
-	if utf8.RuneCountInString(line) <= columns {
-		return line
-	}
-	return string([]rune(line)[:columns-1]) + "…"
-}
-
-// clean makes harmless what a person typed.
-func clean(text string) string {
-	quoted := strconv.QuoteToASCII(text)
-	return quoted[1 : len(quoted)-1]
+	space := columns - text.Width(left+right)
+	return text.Cut(left+strings.Repeat(" ", max(2, space))+right, columns)
 }

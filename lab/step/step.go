@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"socketlab/lab/text"
 	"socketlab/models/sys"
 )
 
@@ -323,7 +324,7 @@ func (s *Stepper) obey(line string) {
 		s.say("   stopping")
 		s.Quit()
 	default:
-		s.say("   %s? %s", clean(word), s.keys())
+		s.say("   %s? %s", text.Line(word), s.keys())
 	}
 }
 

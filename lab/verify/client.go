@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"socketlab/lab/text"
 )
 
 // A Client is one connection to the server under observation. What is to be
@@ -153,7 +155,7 @@ func (c *Client) SendApart(parts ...[]byte) {
 		c.Flush()
 		c.t.Until("the server to read what "+c.name+" sent", func() (string, bool) {
 			unread := c.atServer().Unread
-			return count(unread) + " unread", unread == 0
+			return text.Count(unread, "byte") + " unread", unread == 0
 		})
 	}
 	c.t.Tell("%s sent %s in %d parts, each when the one before was read", c.name, quantity(bytes.Join(parts, nil)), len(parts))
@@ -183,7 +185,7 @@ func (c *Client) Flush() {
 		c.changed.Wait()
 	}
 	if c.failed != nil {
-		c.broken(c.name+" to be able to send", "it sent "+count(c.sent), c.failed)
+		c.broken(c.name+" to be able to send", "it sent "+text.Count(c.sent, "byte"), c.failed)
 	}
 }
 
@@ -234,7 +236,7 @@ func (t *T) visit(fin bool) {
 		err = io.EOF
 		fallthrough
 	case err != nil:
-		t.Fail(quantity(word), fmt.Sprintf("%s, then %s", count(n), t.ending(err)))
+		t.Fail(quantity(word), fmt.Sprintf("%s, then %s", text.Count(n, "byte"), t.ending(err)))
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"socketlab/lab/report"
+	"socketlab/lab/text"
 )
 
 // Expect receives exactly these bytes next.
@@ -26,8 +27,8 @@ func (c *Client) Expect(want []byte) {
 		}
 		got += n
 		if err != nil {
-			c.t.Tell("%s received %s, then %s", c.name, count(got), c.t.ending(err))
-			c.broken(quantity(want), count(got), err)
+			c.t.Tell("%s received %s, then %s", c.name, text.Count(got, "byte"), c.t.ending(err))
+			c.broken(quantity(want), text.Count(got, "byte"), err)
 		}
 		if n > 0 { // a large answer may take long, as long as it keeps coming
 			c.conn.SetReadDeadline(time.Now().Add(c.t.Wait))
@@ -111,12 +112,12 @@ func (c *Client) differ(want []byte, at int, got []byte) {
 	for got[i] == want[at+i] {
 		i++
 	}
-	c.t.Tell("%s received a wrong byte after %s", c.name, count(at+i))
+	c.t.Tell("%s received a wrong byte after %s", c.name, text.Count(at+i, "byte"))
 	panic(verdict{
 		status:   report.Fail,
 		client:   c.name,
 		expected: quantity(want),
-		actual:   fmt.Sprintf("a difference at byte %s", thousands(at+i+1)),
+		actual:   fmt.Sprintf("a difference at byte %s", text.Number(at+i+1)),
 		diff:     difference(want[at:], i, got),
 	})
 }
@@ -169,7 +170,7 @@ func (c *Client) expectWholeLines(fill string) {
 	c.conn.SetReadDeadline(time.Now().Add(c.t.Wait))
 	all, err := io.ReadAll(c.conn)
 	if err != nil {
-		c.broken("all that is owed, then FIN", count(len(all)), err)
+		c.broken("all that is owed, then FIN", text.Count(len(all), "byte"), err)
 	}
 	last, lines := -1, 0
 	for line := range strings.Lines(string(all)) {
@@ -180,7 +181,7 @@ func (c *Client) expectWholeLines(fill string) {
 		last = number
 		lines++
 	}
-	c.t.Tell("%s then read %s whole lines", c.name, thousands(lines))
+	c.t.Tell("%s then read %s whole lines", c.name, text.Number(lines))
 }
 
 // errors of sockets, in the words of the wire

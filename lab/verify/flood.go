@@ -5,6 +5,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"socketlab/lab/text"
 )
 
 // Flood sends without a pause, and reads and compares what comes back, until it
@@ -56,13 +58,13 @@ func (c *Client) Flood() (stop func()) {
 			}
 			if err == io.EOF {
 				if all := <-sent; total != all {
-					c.broken(count(all)+", then FIN", count(total), err)
+					c.broken(text.Count(all, "byte")+", then FIN", text.Count(total, "byte"), err)
 				}
-				c.t.Tell("%s received all of its %s", c.name, count(total))
+				c.t.Tell("%s received all of its %s", c.name, text.Count(total, "byte"))
 				return
 			}
 			if err != nil {
-				c.broken("what was sent", count(total), err)
+				c.broken("what was sent", text.Count(total, "byte"), err)
 			}
 		}
 	}()

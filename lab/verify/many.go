@@ -8,6 +8,7 @@ import (
 
 	"socketlab/lab/report"
 	"socketlab/lab/subject"
+	"socketlab/lab/text"
 )
 
 var manyChecks = []Check{
@@ -215,7 +216,7 @@ var manyChecks = []Check{
 				slack = 64
 			)
 			visit := func(n int) {
-				t.Tell("%s clients come, %d at a time: each says a word, hears it and leaves, one of 8 with FIN, the others with RST", thousands(n), together)
+				t.Tell("%s clients come, %d at a time: each says a word, hears it and leaves, one of 8 with FIN, the others with RST", text.Number(n), together)
 				t.Each(together, func(int) {
 					for i := range n / together {
 						t.visit(i%8 == 0)
@@ -236,7 +237,7 @@ var manyChecks = []Check{
 				return figures(now), now.Files <= before.Files+more && now.Threads <= before.Threads+more &&
 					len(now.Processes) <= len(before.Processes)
 			})
-			t.Tell("after %s more: %s", thousands(connections), figures(t.Tree()))
+			t.Tell("after %s more: %s", text.Number(connections), figures(t.Tree()))
 		},
 	},
 }

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"socketlab/lab/subject"
+	"socketlab/lab/text"
 )
 
 // Pour sends bytes and waits until the kernel takes no more of them: all of
@@ -23,10 +24,10 @@ func (c *Client) Pour(p []byte) int {
 		sent, left, failed := c.sent, len(c.queue), c.failed
 		c.mu.Unlock()
 		if failed != nil {
-			c.broken(c.name+" to be able to send", "it sent "+count(sent), failed)
+			c.broken(c.name+" to be able to send", "it sent "+text.Count(sent, "byte"), failed)
 		}
 		if left == 0 || halt.at(sent, c.atServer().Unread > 0) {
-			c.t.Tell("%s sent %s of %s without reading", c.name, thousands(sent), count(len(p)))
+			c.t.Tell("%s sent %s of %s without reading", c.name, text.Number(sent), text.Count(len(p), "byte"))
 			return sent
 		}
 	}
@@ -50,7 +51,7 @@ func (c *Client) Overfill(most int) []byte {
 			break
 		}
 	}
-	c.t.Tell("%s sent %s without reading", c.name, count(sent))
+	c.t.Tell("%s sent %s without reading", c.name, text.Count(sent, "byte"))
 	return p[:sent]
 }
 

@@ -2,32 +2,17 @@ package verify
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
+
+	"socketlab/lab/text"
 )
 
 // quantity says how much p is, and what, if that is short.
 func quantity(p []byte) string {
 	if len(p) > 0 && len(p) <= 24 {
-		return fmt.Sprintf("%s %q", count(len(p)), p)
+		return fmt.Sprintf("%s %q", text.Count(len(p), "byte"), p)
 	}
-	return count(len(p))
-}
-
-func count(n int) string {
-	if n == 1 {
-		return "1 byte"
-	}
-	return thousands(n) + " bytes"
-}
-
-// thousands writes 1048576 as 1,048,576.
-func thousands(n int) string {
-	digits := strconv.Itoa(n)
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
+	return text.Count(len(p), "byte")
 }
 
 // difference shows the bytes around position i, where got begins to differ

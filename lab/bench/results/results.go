@@ -24,6 +24,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"socketlab/lab/bench"
+	"socketlab/lab/text"
 	models "socketlab/models/all"
 )
 
@@ -153,11 +154,11 @@ func write(kept func(name string) string) error {
 			return err
 		}
 		all.results[e.name] = r
-		text := "```sh\nlab bench " + e.args + "\n```\n\n" + e.show(r)
+		page := "```sh\nlab bench " + e.args + "\n```\n\n" + e.show(r)
 		for _, line := range r.Caveats() {
-			text += "\n" + bench.Literal(line) + "\n"
+			page += "\n" + text.Markdown(line) + "\n"
 		}
-		if err := replace("docs/results.md", e.name, text); err != nil {
+		if err := replace("docs/results.md", e.name, page); err != nil {
 			return err
 		}
 	}

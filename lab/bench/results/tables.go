@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"socketlab/lab/bench"
+	"socketlab/lab/text"
 )
 
 // questions are what a metric is the answer to.
@@ -70,14 +71,14 @@ type ratio struct {
 }
 
 // parseBenchmark reads lines of "BenchmarkName/case-2  9  1.083 ratio  5.6 µs/req".
-func parseBenchmark(text string) (all []ratio) {
-	for line := range strings.Lines(text) {
+func parseBenchmark(report string) (all []ratio) {
+	for line := range strings.Lines(report) {
 		fields := strings.Fields(line)
 		of := ""
 		if _, clients, found := strings.Cut(fields[0], "/clients="); found {
 			clients, _, _ = strings.Cut(clients, "-") // GOMAXPROCS
 			n, _ := strconv.Atoi(clients)             // the benchmark wrote a number
-			of = bench.Clients(n)
+			of = text.Count(n, "client")
 		}
 		if len(all) == 0 || all[len(all)-1].of != of {
 			all = append(all, ratio{of: of, each: map[string][]float64{}})
