@@ -12,6 +12,7 @@ import (
 	"github.com/posener/complete"
 	"github.com/willabides/kongplete"
 
+	"socketlab/lab/experiment"
 	"socketlab/lab/report"
 	"socketlab/lab/verify"
 )
@@ -47,12 +48,13 @@ func (completionCmd) Run(ctx *kong.Context) error {
 // predictors are what tab completion knows of values, by the name in a field's
 // predictor tag.
 var predictors = kongplete.WithPredictors(map[string]complete.Predictor{
-	"model":   complete.PredictFunc(func(complete.Args) []string { return modelNames() }),
-	"scene":   complete.PredictFunc(func(complete.Args) []string { return append(sceneNames(), "list") }),
-	"models":  list(func() []string { return append(modelNames(), "all") }),
-	"checks":  list(checkIDs),
-	"weights": list(func() []string { return withEquals(checkIDs()) }),
-	"reports": complete.PredictFunc(func(complete.Args) []string { return withEquals(report.Formats()) }),
+	"model":      complete.PredictFunc(func(complete.Args) []string { return modelNames() }),
+	"experiment": complete.PredictFunc(func(complete.Args) []string { return append(experiment.Names(), "all") }),
+	"scene":      complete.PredictFunc(func(complete.Args) []string { return append(sceneNames(), "list") }),
+	"models":     list(func() []string { return append(modelNames(), "all") }),
+	"checks":     list(checkIDs),
+	"weights":    list(func() []string { return withEquals(checkIDs()) }),
+	"reports":    complete.PredictFunc(func(complete.Args) []string { return withEquals(report.Formats()) }),
 })
 
 func checkIDs() (ids []string) {

@@ -32,6 +32,7 @@ type grammar struct {
 	Trace      traceCmd      `cmd:"" help:"Record what happens in one conversation, and draw it."`
 	Bench      benchCmd      `cmd:"" help:"Measure what serving costs, side by side."`
 	Compare    compareCmd    `cmd:"" help:"Check and measure models or servers, in one table."`
+	Exp        expCmd        `cmd:"" help:"Predict, see, explain: experiments with servers, clients and the kernel."`
 	Doctor     doctorCmd     `cmd:"" help:"Tell what this machine allows, and how to get more."`
 	Certs      certsCmd      `cmd:"" help:"Make certificates for TLS: a small authority, good ones and wrong ones."`
 	Chat       chatCmd       `cmd:"" help:"Talk to a line server from the terminal."`

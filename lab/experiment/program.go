@@ -1,0 +1,236 @@
+package experiment
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"socketlab/lab/broken"
+	"socketlab/lab/subject"
+)
+
+// A Program is a process that is no server: a client, mostly.
+type Program struct {
+	r        *Run
+	cmd      *exec.Cmd
+	keyboard io.WriteCloser
+	screen   screen
+	ended    chan struct{}
+}
+
+// Program starts one, which ends with the run at the latest.
+func (r *Run) Program(name string, args ...string) *Program {
+	p := &Program{r: r, cmd: exec.CommandContext(r.ctx, name, args...), ended: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = &p.screen, &p.screen
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	var err error
+	p.keyboard, err = p.cmd.StdinPipe()
+	r.Check(err)
+	r.Check(p.cmd.Start())
+	go func() {
+		p.cmd.Wait() // how it ended is in ProcessState
+		close(p.ended)
+	}()
+	r.finally(p.Kill)
+	return p
+}
+
+// Type writes to the program's standard input.
+func (p *Program) Type(text string) {
+	_, err := io.WriteString(p.keyboard, text)
+	p.r.Check(err)
+}
+
+// EOF ends its standard input.
+func (p *Program) EOF() { p.keyboard.Close() }
+
+// Kill ends it by SIGKILL, and waits until it has ended.
+func (p *Program) Kill() {
+	syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	<-p.ended
+}
+
+// Ended waits for its end, and says how it came: "exit code 0", "SIGPIPE".
+func (p *Program) Ended(within time.Duration) (how string, ok bool) {
+	select {
+	case <-p.ended:
+		return ending(p.cmd.ProcessState), true
+	case <-time.After(within):
+		return "it runs", false
+	}
+}
+
+// Pid is its process.
+func (p *Program) Pid() int { return p.cmd.Process.Pid }
+
+// Shown is what it printed so far.
+func (p *Program) Shown() string { return p.screen.String() }
+
+// Shows waits until it has printed a text.
+func (p *Program) Shows(text string, within time.Duration) bool {
+	return p.r.Until(within, func() bool { return strings.Contains(p.Shown(), text) })
+}
+
+func ending(state *os.ProcessState) string {
+	if status := state.Sys().(syscall.WaitStatus); status.Signaled() {
+		return signalName(status.Signal())
+	}
+	return fmt.Sprintf("exit code %d", state.ExitCode())
+}
+
+// A screen is read while it is written.
+type screen struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.text.Len() < 1<<20 { // a program that prints without end
+		s.text.Write(p)
+	}
+	return len(p), nil
+}
+
+func (s *screen) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+// A Bug is a program with one mistake in it. In C it is a file of the folder c,
+// and what stands there under REPAIRED is the cure; else it is a server of
+// lab/broken.
+type Bug struct {
+	C      string // its name, without .c
+	Broken string
+	Right  string // the model that does the same and is right, for a Broken one
+}
+
+//go:embed c
+var specimens embed.FS
+
+// Specimen builds a C program of the folder c, with its bug or, if the run is
+// to be without it, repaired, and returns where it is.
+func (r *Run) Specimen(name string, flags ...string) (path string) {
+	if r.Repaired {
+		flags = append(flags, "-DREPAIRED")
+	}
+	return r.build(name, flags...)
+}
+
+func (r *Run) build(name string, flags ...string) (path string) {
+	compiler := os.Getenv("CC")
+	if compiler == "" {
+		compiler = "cc"
+	}
+	if _, err := exec.LookPath(compiler); err != nil {
+		r.Lacks("the program is in C, and there is no compiler %s; install gcc and libc6-dev, or set CC", compiler)
+	}
+	if r.folder == "" {
+		var err error
+		r.folder, err = os.MkdirTemp("", "lab-exp-")
+		r.Check(err)
+		r.Check(os.CopyFS(r.folder, specimens))
+	}
+	path = filepath.Join(r.folder, name+strings.Join(flags, ""))
+	args := append([]string{"-O1", "-g", "-Wall", "-pthread", "-w", "-o", path, filepath.Join("c", name+".c")}, flags...)
+	cmd := exec.CommandContext(r.ctx, compiler, args...)
+	cmd.Dir = r.folder
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		r.Check(errors.Join(fmt.Errorf("%s does not build %s.c: %v\n%s", compiler, name, err, bytes.TrimSpace(out)), context.Cause(r.ctx)))
+	}
+	return path
+}
+
+// Wrong starts the server with the bug, or, if the run is to be without it, the
+// one that is right.
+func (r *Run) Wrong(bug Bug, args ...string) *Server {
+	switch {
+	case bug.C != "":
+		return r.Start(subject.Spec{Name: bug.C, Command: append([]string{r.Specimen(bug.C), "{port}"}, args...)})
+	case r.Repaired:
+		return r.Serve(bug.Right)
+	}
+	return r.Broken(bug.Broken)
+}
+
+// diff is the bug of a C program and its cure.
+func (b Bug) diff() (string, error) {
+	text, err := specimens.ReadFile("c/" + b.C + ".c")
+	return changed(string(text)), err
+}
+
+// says is what is wrong in a server of lab/broken.
+func (b Bug) says() string {
+	s, err := broken.Named(b.Broken)
+	if err != nil {
+		return err.Error()
+	}
+	return s.Bug
+}
+
+// changed shows what stands under #ifdef REPAIRED as a diff, with three lines
+// around each change.
+func changed(text string) string {
+	const around = 3
+	type line struct {
+		mark byte
+		text string
+	}
+	var all []line
+	mark := byte(' ')
+	for text := range strings.Lines(text) {
+		switch strings.TrimSpace(text) {
+		case "#ifdef REPAIRED":
+			mark = '+'
+		case "#ifndef REPAIRED":
+			mark = '-'
+		case "#else":
+			mark = '+' + '-' - mark
+		case "#endif":
+			mark = ' '
+		default:
+			all = append(all, line{mark, text})
+		}
+	}
+	var b strings.Builder
+	shown := 0 // lines up to there
+	for i, l := range all {
+		if l.mark == ' ' {
+			continue
+		}
+		if from := max(shown, i-around); from > shown {
+			b.WriteString(" …\n")
+			shown = from
+		}
+		for to := min(len(all), i+around+1); shown < to; shown++ {
+			fmt.Fprintf(&b, "%c%s", all[shown].mark, all[shown].text)
+		}
+	}
+	return b.String()
+}
+
+var signalNames = map[syscall.Signal]string{
+	syscall.SIGPIPE: "SIGPIPE", syscall.SIGKILL: "SIGKILL", syscall.SIGSEGV: "SIGSEGV",
+	syscall.SIGABRT: "SIGABRT", syscall.SIGTERM: "SIGTERM", syscall.SIGBUS: "SIGBUS",
+}
+
+func signalName(s syscall.Signal) string {
+	if name, known := signalNames[s]; known {
+		return name
+	}
+	return fmt.Sprintf("signal %d", int(s))
+}

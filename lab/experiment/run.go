@@ -1,0 +1,290 @@
+package experiment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Options say how an experiment is run.
+type Options struct {
+	Seed     uint64
+	Models   []string // the columns; nil: the experiment's own
+	Command  []string // one column more: a server of one's own
+	Repaired bool     // with the bug mended
+	Lab      string   // the lab's own program
+	Private  error    // nil: this is a network namespace of our own; else why it is not
+}
+
+// A Run is an experiment on its way: what it may use, and what it has seen.
+// Its methods end the run when something goes wrong that it is not about.
+type Run struct {
+	Options
+	ctx     context.Context
+	columns []string
+	rows    []Row
+	cleanup []func()
+	folder  string // for programs that are built
+}
+
+// A Row is a line of the table: one thing that was measured, in each column.
+type Row struct {
+	Name  string   `json:"name"`
+	Cells []string `json:"cells"`
+}
+
+// A Status says how a run went.
+type Status string
+
+const (
+	AsTold      Status = "as told"     // what was seen is what the text says
+	Contradicts Status = "contradicts" // it is not
+	Undecided   Status = "undecided"   // it is not, and the machine was too busy to tell
+	Missing     Status = "missing"     // it cannot be produced on this machine
+	Failed      Status = "failed"      // the experiment itself could not go on
+)
+
+// A Result is what came of a run. It is what --json prints.
+type Result struct {
+	Name       string   `json:"name"`
+	Lesson     int      `json:"lesson"`
+	Seed       uint64   `json:"seed"`
+	Repaired   bool     `json:"repaired"`
+	Question   string   `json:"question"`
+	Choices    []string `json:"choices"`
+	Prediction string   `json:"prediction"` // a letter; "": none was made
+	Expected   string   `json:"expected"`   // the text's answer
+	Saw        string   `json:"saw"`        // what was measured; "": none of the answers
+	Status     Status   `json:"status"`
+	Says       string   `json:"says"`
+	Columns    []string `json:"columns"`
+	Rows       []Row    `json:"rows"`
+	MS         int64    `json:"ms"`
+	Late       float64  `json:"late"` // the part of the time for which nobody let us run
+}
+
+// limit is how long a run may take.
+const limit = 40 * time.Second
+
+// stop is what ends a run early; Do recovers it.
+type stop struct {
+	status Status
+	err    error
+}
+
+// Do runs one variant of an experiment.
+func (e Experiment) Do(ctx context.Context, o Options) Result {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if len(o.Models) == 0 {
+		o.Models = e.Models
+	}
+	r := &Run{Options: o, ctx: ctx}
+	q := e.Variant(o.Seed)
+	result := Result{
+		Name: e.Name, Lesson: e.Lesson, Seed: o.Seed, Repaired: o.Repaired, Question: q.Asks,
+		Expected: Letter(q.Right), Columns: []string{}, Rows: []Row{}, Choices: []string{},
+	}
+	for _, c := range q.Says {
+		result.Choices = append(result.Choices, c.Text)
+	}
+	if o.Repaired {
+		result.Expected = Letter(q.Mended)
+	}
+	start, lateness := time.Now(), watchLateness()
+	r.play(q, &result)
+	result.Late = lateness()
+	result.MS = time.Since(start).Milliseconds()
+	if result.Status == Contradicts && result.Late > tooLate {
+		result.Status = Undecided
+	}
+	result.Columns = append(result.Columns, r.columns...)
+	for _, row := range r.rows { // a run that was cut short has left some empty
+		for len(row.Cells) < len(r.columns) {
+			row.Cells = append(row.Cells, "–")
+		}
+		result.Rows = append(result.Rows, row)
+	}
+	return result
+}
+
+func (r *Run) play(q Question, result *Result) {
+	defer r.clean()
+	defer func() {
+		switch end := recover().(type) {
+		case nil:
+		case stop:
+			result.Status, result.Says = end.status, end.err.Error()
+		default:
+			panic(end)
+		}
+	}()
+	saw, sentence := q.Run(r)
+	result.Saw, result.Says, result.Status = Letter(saw), sentence, Contradicts
+	if result.Saw == result.Expected {
+		result.Status = AsTold
+	}
+}
+
+// clean undoes what the run began, the last first.
+func (r *Run) clean() {
+	for _, undo := range slices.Backward(r.cleanup) {
+		undo()
+	}
+	if r.folder != "" {
+		os.RemoveAll(r.folder)
+	}
+}
+
+func (r *Run) finally(undo func()) { r.cleanup = append(r.cleanup, undo) }
+
+// Columns begins the table.
+func (r *Run) Columns(names ...string) { r.columns = names }
+
+// Column adds one cell to each row, in the order of the pairs: name, value.
+func (r *Run) Column(name string, pairs ...any) {
+	r.columns = append(r.columns, name)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		row := pairs[i].(string)
+		at := slices.IndexFunc(r.rows, func(known Row) bool { return known.Name == row })
+		if at < 0 {
+			r.rows = append(r.rows, Row{Name: row})
+			at = len(r.rows) - 1
+		}
+		for len(r.rows[at].Cells) < len(r.columns)-1 {
+			r.rows[at].Cells = append(r.rows[at].Cells, "–")
+		}
+		r.rows[at].Cells = append(r.rows[at].Cells, show(pairs[i+1]))
+	}
+}
+
+// Row adds a line to the table.
+func (r *Run) Row(name string, cells ...any) {
+	row := Row{Name: name}
+	for _, cell := range cells {
+		row.Cells = append(row.Cells, show(cell))
+	}
+	r.rows = append(r.rows, row)
+}
+
+// show is a value as it stands in a table or a sentence.
+func show(value any) string {
+	switch value := value.(type) {
+	case time.Duration:
+		return Took(value)
+	case float64:
+		return number(value)
+	case error:
+		return cause(value)
+	case nil:
+		return "–"
+	}
+	return fmt.Sprint(value)
+}
+
+// Took is a time with the digits that mean something.
+func Took(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return fmt.Sprintf("%.0f µs", float64(d)/1e3)
+	case d < 10*time.Millisecond:
+		return fmt.Sprintf("%.1f ms", float64(d)/1e6)
+	case d < time.Second:
+		return fmt.Sprintf("%.0f ms", float64(d)/1e6)
+	}
+	return fmt.Sprintf("%.1f s", d.Seconds())
+}
+
+func number(x float64) string {
+	if x >= 100 {
+		return fmt.Sprintf("%.0f", x)
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", x), ".0")
+}
+
+// cause is the name of a system call's error: ECONNRESET.
+func cause(err error) string {
+	var number unix.Errno
+	if errors.As(err, &number) {
+		return unix.ErrnoName(number)
+	}
+	return err.Error()
+}
+
+// Check ends the run if there is an error: the experiment cannot go on.
+func (r *Run) Check(err error) {
+	if r.ctx.Err() != nil {
+		panic(stop{Failed, r.ctx.Err()})
+	}
+	if err != nil {
+		panic(stop{Failed, err})
+	}
+}
+
+// Lacks ends the run: the machine lacks what the experiment needs.
+func (r *Run) Lacks(format string, args ...any) {
+	panic(stop{Missing, fmt.Errorf("it cannot be produced here: "+format, args...)})
+}
+
+// NeedsNamespace ends the run unless the network is ours alone.
+func (r *Run) NeedsNamespace(what string) {
+	if r.Private != nil {
+		r.Lacks("%s needs a network namespace of its own (%v); lab doctor says how to get it", what, r.Private)
+	}
+}
+
+// Sleep lets a stretch of time pass that is part of the experiment.
+func (r *Run) Sleep(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-r.ctx.Done():
+		r.Check(r.ctx.Err())
+	}
+}
+
+// patience is how long an event may take that must come.
+const patience = 5 * time.Second
+
+// Until waits until something is seen. It is false if it was not seen in time.
+func (r *Run) Until(within time.Duration, seen func() bool) bool {
+	for deadline := time.Now().Add(within); !seen(); {
+		if time.Now().After(deadline) {
+			return false
+		}
+		r.Sleep(time.Millisecond)
+	}
+	return true
+}
+
+// tooLate is the part of the time that a busy machine keeps from us: if more,
+// what was measured may be the machine's doing.
+const tooLate = 0.3
+
+// watchLateness has a thread ask for short sleeps, and returns what part of the
+// time it lay ready and did not run.
+func watchLateness() (late func() float64) {
+	const nap = 5 * time.Millisecond
+	done, sum := make(chan struct{}), make(chan float64)
+	go func() {
+		start, lost := time.Now(), time.Duration(0)
+		for {
+			begun := time.Now()
+			select {
+			case <-done:
+				sum <- float64(lost) / float64(time.Since(start))
+				return
+			case <-time.After(nap):
+				if over := time.Since(begun) - nap; over > nap/2 {
+					lost += over
+				}
+			}
+		}
+	}()
+	return func() float64 { close(done); return <-sum }
+}

@@ -1,0 +1,227 @@
+package experiment
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"socketlab/lab/subject"
+	"socketlab/models/sys"
+)
+
+// A Server is a process with a port, whoever wrote it.
+type Server struct {
+	*subject.Subject
+	Name string
+	r    *Run
+}
+
+// Serve starts a model, with flags of lab run.
+func (r *Run) Serve(model string, flags ...string) *Server {
+	command := append([]string{r.Lab, "run", "--model=" + model, "--listen=127.0.0.1:{port}", "--grace=10ms"}, flags...)
+	return r.Start(subject.Spec{Name: model, Kind: "model", Command: command})
+}
+
+// Broken starts a server of the collection with one bug each.
+func (r *Run) Broken(name string) *Server {
+	return r.Start(subject.Spec{Name: name, Kind: "command", Command: []string{r.Lab, "broken", name, "{port}"}})
+}
+
+// Servers starts those of the columns one after the other, with flags of lab
+// run for the models, and calls see with each of them.
+func (r *Run) Servers(flags []string, see func(s *Server)) {
+	for _, model := range r.Models {
+		s := r.Serve(model, flags...)
+		see(s)
+		s.Stop()
+	}
+	if len(r.Command) > 0 {
+		s := r.Start(subject.Spec{Name: filepath.Base(r.Command[0]), Kind: "command", Command: r.Command})
+		see(s)
+		s.Stop()
+	}
+}
+
+// Start starts a server, which ends with the run.
+func (r *Run) Start(spec subject.Spec) *Server {
+	s, err := subject.Start(r.ctx, spec)
+	r.Check(err)
+	r.finally(func() { s.Stop() })
+	return &Server{s, spec.Name, r}
+}
+
+// CPU is how much of a core the server and its children use while a time
+// passes: 1 is a whole core.
+func (s *Server) CPU(during time.Duration) float64 {
+	before, start := s.Tree().CPU, time.Now()
+	s.r.Sleep(during)
+	return float64(s.Tree().CPU-before) / float64(time.Since(start))
+}
+
+// Tree is the server with all its descendants, now.
+func (s *Server) Tree() subject.Tree {
+	tree, err := s.Subject.Tree()
+	s.r.Check(err)
+	return tree
+}
+
+// End is the server's end of a client's connection. It is not ok if it has none.
+func (s *Server) End(c *Client) (end subject.Socket, ok bool) {
+	all, err := s.Sockets()
+	s.r.Check(err)
+	for _, socket := range all {
+		if socket.Remote == c.Name() {
+			return socket, true
+		}
+	}
+	return subject.Socket{}, false
+}
+
+// Holds is the descriptor under which one of the server's processes has a
+// socket; −1: none has it.
+func (s *Server) Holds(inode uint64) int {
+	link := fmt.Sprintf("socket:[%d]", inode)
+	for _, p := range s.Tree().Processes {
+		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p.Pid))
+		for _, file := range files {
+			if target, _ := os.Readlink(file); target == link && inode != 0 {
+				var fd int
+				fmt.Sscan(filepath.Base(file), &fd)
+				return fd
+			}
+		}
+	}
+	return -1
+}
+
+// Dial is a client of the server's.
+func (s *Server) Dial() *Client { return s.r.Dial(s.Addr().String()) }
+
+// A Client is one end of a connection, in this process.
+type Client struct {
+	*net.TCPConn
+	r *Run
+}
+
+// Dial is a client that is connected.
+func (r *Run) Dial(addr string) *Client {
+	dialer := net.Dialer{Timeout: patience}
+	conn, err := dialer.DialContext(r.ctx, "tcp4", addr)
+	r.Check(err)
+	r.finally(func() { conn.Close() })
+	return &Client{conn.(*net.TCPConn), r}
+}
+
+// Send sends all of it.
+func (c *Client) Send(text string) {
+	c.SetWriteDeadline(time.Now().Add(patience))
+	_, err := c.Write([]byte(text))
+	c.r.Check(err)
+}
+
+// Recv is what arrives until so many bytes are there, the end has come, or the
+// time is over.
+func (c *Client) Recv(n int, within time.Duration) (text string, err error) {
+	c.SetReadDeadline(time.Now().Add(within))
+	var got []byte
+	buf := make([]byte, 64<<10)
+	for len(got) < n {
+		var k int
+		k, err = c.Read(buf[:min(len(buf), n-len(got))])
+		got = append(got, buf[:k]...)
+		if err != nil {
+			break
+		}
+	}
+	return string(got), err
+}
+
+// Ask sends a line and waits for so many bytes; it is false if they do not come
+// in time.
+func (c *Client) Ask(text string, within time.Duration) (took time.Duration, answered bool) {
+	start := time.Now()
+	c.Send(text)
+	got, _ := c.Recv(len(text), within)
+	return time.Since(start), got == text
+}
+
+// Call is a bare recv or send on the client's socket, to see its errno.
+func (c *Client) Call(call func(fd int) (int, error)) (n int, err error) {
+	raw, e := c.SyscallConn()
+	c.r.Check(e)
+	e = raw.Control(func(fd uintptr) { n, err = call(int(fd)) })
+	c.r.Check(e)
+	return n, err
+}
+
+// Try is what one recv says, without waiting longer than that for it.
+func (c *Client) Try(within time.Duration) (said string) {
+	buf := make([]byte, 4096)
+	var n int
+	var err error
+	c.r.Until(within, func() bool {
+		n, err = c.Call(func(fd int) (int, error) { return unix.Read(fd, buf) })
+		return err != unix.EAGAIN
+	})
+	switch {
+	case err != nil:
+		return "−1 " + cause(err)
+	case n == 0:
+		return "0"
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// Name is the client's own address.
+func (c *Client) Name() netip.AddrPort { return c.LocalAddr().(*net.TCPAddr).AddrPort() }
+
+// Finish sends FIN, and still receives.
+func (c *Client) Finish() { c.r.Check(c.CloseWrite()) }
+
+// Reset sends RST.
+func (c *Client) Reset() {
+	c.SetLinger(0)
+	c.Close()
+}
+
+// Listen opens a listening socket of this process, on loopback.
+func (r *Run) Listen(backlog int) (lfd int, addr netip.AddrPort) {
+	lfd, err := sys.Listen(netip.MustParseAddrPort("127.0.0.1:0"), backlog)
+	r.Check(err)
+	r.finally(func() { sys.Close(lfd) })
+	addr, err = sys.LocalAddr(lfd)
+	r.Check(err)
+	return lfd, addr
+}
+
+// list is names with commas, and the last one with "and".
+func list(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+// plural is a number with its word.
+func plural(n int, word string) string {
+	return fmt.Sprintf("%d %s%s", n, word, cmp.Or(map[bool]string{true: "s"}[n != 1], ""))
+}
+
+// accept takes a connection out of the queue.
+func (r *Run) accept(lfd int) *Client {
+	cfd, err := sys.Accept(lfd, 0)
+	r.Check(err)
+	file := os.NewFile(uintptr(cfd), "client")
+	defer file.Close()
+	conn, err := net.FileConn(file) // it has its own descriptor for it
+	r.Check(err)
+	r.finally(func() { conn.Close() })
+	return &Client{conn.(*net.TCPConn), r}
+}
