@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"socketlab/lab/proc"
 	"socketlab/lab/step"
-	"socketlab/lab/subject"
 	"socketlab/models"
 	"socketlab/models/session"
 	"socketlab/models/sys"
@@ -264,7 +264,7 @@ func explainListen(addr netip.AddrPort, err error) error {
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
 		holder := ""
-		if pid, name, ok := subject.Holder(addr); ok {
+		if pid, name, ok := proc.Holder(addr); ok {
 			holder = fmt.Sprintf(" (pid %d, %q)", pid, name)
 		}
 		return fmt.Errorf("port %d is in use%s; choose another with --listen, or 0 for any", addr.Port(), holder)

@@ -1,12 +1,9 @@
 package bench
 
 import (
-	"bytes"
-	"fmt"
-	"os"
-	"strconv"
 	"time"
 
+	"socketlab/lab/proc"
 	"socketlab/lab/subject"
 )
 
@@ -17,12 +14,12 @@ type account struct {
 	cpu          time.Duration // to the nanosecond for who lives, to 10 ms for who has ended
 	user, system time.Duration // as they share it: sampled by the kernel, in steps of 10 ms
 	threads      map[int]task  // those that live, by tid
-	tree         subject.Tree
+	tree         proc.Tree
 }
 
 // A task is one kernel thread.
 type task struct {
-	schedule
+	proc.Schedule
 	voluntary, involuntary int64 // context switches: it waited; it was sent away
 }
 
@@ -34,51 +31,16 @@ func lookAt(s *subject.Subject) (a account, err error) {
 	}
 	a.at, a.cpu, a.threads = time.Now(), a.tree.CPU, map[int]task{}
 	for _, p := range a.tree.Processes {
-		folder := "/proc/" + strconv.Itoa(p.Pid)
-		user, system := readTimes(folder)
-		a.user += user
-		a.system += system
-		tasks, _ := os.ReadDir(folder + "/task")
-		for _, entry := range tasks {
-			if tid, err := strconv.Atoi(entry.Name()); err == nil {
-				a.threads[tid] = readTask(folder + "/task/" + entry.Name())
-			}
+		a.user += p.User
+		a.system += p.System
+		threads, _ := proc.Threads(p.Pid)
+		for _, thread := range threads {
+			t := task{Schedule: thread.Schedule()}
+			t.voluntary, t.involuntary = thread.Switches()
+			a.threads[thread.Tid] = t
 		}
 	}
 	return a, nil
-}
-
-// readTimes are the user and the system time of a process and its children
-// that have ended: fields 14 to 17 of proc_pid_stat(5), counted from behind the
-// name, which may have spaces.
-func readTimes(folder string) (user, system time.Duration) {
-	text, _ := os.ReadFile(folder + "/stat")
-	_, text, _ = bytes.Cut(text[bytes.LastIndexByte(text, ')')+1:], []byte(" "))
-	fields := bytes.Fields(text)
-	if len(fields) < 15 {
-		return 0, 0 // it has ended
-	}
-	ticks := func(field int) time.Duration {
-		n, _ := strconv.Atoi(string(fields[field-3]))
-		return time.Duration(n) * time.Second / 100
-	}
-	return ticks(14) + ticks(16), ticks(15) + ticks(17)
-}
-
-func readTask(folder string) (t task) {
-	t.schedule = readSchedule(folder + "/schedstat")
-	text, _ := os.ReadFile(folder + "/status")
-	t.voluntary = number(text, "\nvoluntary_ctxt_switches:")
-	t.involuntary = number(text, "\nnonvoluntary_ctxt_switches:")
-	return t
-}
-
-// number is the number behind a word in a file of /proc; 0 if there is none.
-func number(text []byte, word string) (n int64) {
-	if _, rest, found := bytes.Cut(text, []byte(word)); found {
-		fmt.Sscan(string(rest), &n)
-	}
-	return n
 }
 
 // A spending is the difference of two accounts.
@@ -103,10 +65,10 @@ func (a account) since(before account) spending {
 	var seen time.Duration
 	for tid, t := range a.threads {
 		b := before.threads[tid]
-		ran, waited := t.since(b.schedule)
-		seen += ran
-		s.busiest = max(s.busiest, ran)
-		s.starved += waited
+		more := t.Since(b.Schedule)
+		seen += more.Ran
+		s.busiest = max(s.busiest, more.Ran)
+		s.starved += more.Waited
 		s.voluntary += t.voluntary - b.voluntary
 		s.involuntary += t.involuntary - b.involuntary
 	}
@@ -122,11 +84,10 @@ type memory struct {
 
 // weigh adds up the memory of a server's processes. The kernel walks through
 // their page tables for it.
-func weigh(tree subject.Tree) (m memory) {
+func weigh(tree proc.Tree) (m memory) {
 	for _, p := range tree.Processes {
-		text, _ := os.ReadFile("/proc/" + strconv.Itoa(p.Pid) + "/smaps_rollup")
-		m.pss += number(text, "\nPss:") << 10
-		m.rss += number(text, "\nRss:") << 10
+		m.pss += proc.Number(p.Pid, "smaps_rollup", "Pss:") << 10
+		m.rss += proc.Number(p.Pid, "smaps_rollup", "Rss:") << 10
 	}
 	return m
 }
@@ -136,7 +97,7 @@ func weigh(tree subject.Tree) (m memory) {
 func queued(s *subject.Subject) (bytes int) {
 	sockets, _ := s.Sockets()
 	for _, socket := range sockets {
-		if socket.State != subject.Listen {
+		if socket.State != proc.Listen {
 			bytes += socket.Unread + socket.Unsent
 		}
 	}

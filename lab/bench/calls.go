@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"socketlab/lab/subject"
+	"socketlab/lab/proc"
 )
 
 // A counter counts the system calls of processes. It is begun and ended while
@@ -131,9 +131,9 @@ func (o Options) callsOf(ctx context.Context, s *Subject, p Point, c counter) (c
 	return calls, nil
 }
 
-func pids(tree subject.Tree) (pids []int) {
+func pids(tree proc.Tree) (pids []int) {
 	for _, p := range tree.Processes {
-		if p.State != 'Z' {
+		if !p.Ended() {
 			pids = append(pids, p.Pid)
 		}
 	}

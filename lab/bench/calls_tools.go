@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"socketlab/lab/proc"
 )
 
 // perf has the kernel count: perf-stat(1). It begins and ends at our word.
@@ -156,12 +158,8 @@ func (s *strace) begin(pids []int) error {
 
 // untraced reports whether a thread of the process is not traced yet.
 func untraced(pid int) bool {
-	folder := "/proc/" + strconv.Itoa(pid) + "/task"
-	tasks, _ := os.ReadDir(folder)
-	return slices.ContainsFunc(tasks, func(task os.DirEntry) bool {
-		text, err := os.ReadFile(folder + "/" + task.Name() + "/status")
-		return err == nil && number(text, "\nTracerPid:") == 0
-	})
+	threads, _ := proc.Threads(pid)
+	return slices.ContainsFunc(threads, func(thread proc.Thread) bool { return !thread.Traced() && thread.State() != 0 })
 }
 
 func (s *strace) end() (map[string]float64, error) {

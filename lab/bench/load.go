@@ -2,15 +2,15 @@ package bench
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
-	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"socketlab/lab/proc"
 )
 
 // A load is a crowd of clients, shared out among a few threads. Each thread
@@ -92,9 +92,10 @@ func (l *load) measure(phase func(i int, t *thread) error) (tally, error) {
 	start := time.Now()
 	err := l.together(func(i int, t *thread) error {
 		t.tally = newTally()
-		before := ownSchedule()
+		before := proc.This().Schedule()
 		err := phase(i, t)
-		t.ran, t.waited = ownSchedule().since(before)
+		own := proc.This().Schedule().Since(before)
+		t.ran, t.waited = own.Ran, own.Waited
 		return err
 	})
 	sum := newTally()
@@ -159,22 +160,4 @@ func pin(cpus []int) (was unix.CPUSet, err error) {
 		set.Set(cpu)
 	}
 	return was, unix.SchedSetaffinity(0, &set)
-}
-
-// A schedule is what the kernel has counted of a thread: how long it ran, and
-// how long it was ready to run and waited for a CPU.
-type schedule struct{ ran, waited time.Duration }
-
-func (s schedule) since(before schedule) (ran, waited time.Duration) {
-	return s.ran - before.ran, s.waited - before.waited
-}
-
-// ownSchedule is that of the calling thread.
-func ownSchedule() schedule { return readSchedule("/proc/thread-self/schedstat") }
-
-// readSchedule reads a schedstat file: Documentation/scheduler/sched-stats.rst.
-func readSchedule(path string) (s schedule) {
-	text, _ := os.ReadFile(path)
-	fmt.Sscan(string(text), &s.ran, &s.waited)
-	return s
 }

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"socketlab/lab/proc"
 	"socketlab/lab/subject"
 )
 
@@ -51,7 +52,7 @@ func (r *running) baseline() error {
 
 // deserted waits until nobody is connected any more, and no more processes are
 // left than there were; but not for ever: some servers keep theirs.
-func (r *running) deserted(processes int) (subject.Tree, error) {
+func (r *running) deserted(processes int) (proc.Tree, error) {
 	deadline := time.Now().Add(300 * time.Millisecond)
 	for pause := time.Millisecond; ; pause *= 2 {
 		tree, err := r.server.Tree()
@@ -66,7 +67,7 @@ func (r *running) deserted(processes int) (subject.Tree, error) {
 func (r *running) connections() (n int) {
 	sockets, _ := r.server.Sockets()
 	for _, s := range sockets {
-		if s.State != subject.Listen && s.State != subject.TimeWait {
+		if s.State != proc.Listen && s.State != proc.TimeWait {
 			n++
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"socketlab/lab/subject"
+	"socketlab/lab/proc"
 	"socketlab/models/sys"
 )
 
@@ -118,13 +118,13 @@ func fill(r *Run, addr netip.AddrPort) (open int, next chan dialled) {
 // queueOf is how many wait to be accepted at a port, and how many connections
 // are ESTABLISHED there.
 func queueOf(r *Run, port uint16) (queue, established int) {
-	all, err := subject.Sockets(port)
+	all, err := proc.Sockets(os.Getpid(), port)
 	r.Check(err)
 	for _, s := range all {
 		switch s.State {
-		case subject.Listen:
+		case proc.Listen:
 			queue = s.Unread
-		case subject.Established:
+		case proc.Established:
 			established++
 		}
 	}

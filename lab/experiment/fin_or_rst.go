@@ -3,10 +3,11 @@ package experiment
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"time"
 
-	"socketlab/lab/subject"
+	"socketlab/lab/proc"
 )
 
 var finOrRst = Experiment{
@@ -86,9 +87,9 @@ var finOrRst = Experiment{
 
 // unread is how many bytes lie in the receive queues of a port's connections.
 func unread(port uint16) (bytes int) {
-	all, _ := subject.Sockets(port)
+	all, _ := proc.Sockets(os.Getpid(), port)
 	for _, s := range all {
-		if s.State != subject.Listen {
+		if s.State != proc.Listen {
 			bytes += s.Unread
 		}
 	}

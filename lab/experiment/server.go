@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"socketlab/lab/proc"
 	"socketlab/lab/subject"
 	"socketlab/models/sys"
 )
@@ -66,14 +67,14 @@ func (s *Server) CPU(during time.Duration) float64 {
 }
 
 // Tree is the server with all its descendants, now.
-func (s *Server) Tree() subject.Tree {
+func (s *Server) Tree() proc.Tree {
 	tree, err := s.Subject.Tree()
 	s.r.Check(err)
 	return tree
 }
 
 // End is the server's end of a client's connection. It is not ok if it has none.
-func (s *Server) End(c *Client) (end subject.Socket, ok bool) {
+func (s *Server) End(c *Client) (end proc.Socket, ok bool) {
 	all, err := s.Sockets()
 	s.r.Check(err)
 	for _, socket := range all {
@@ -81,7 +82,7 @@ func (s *Server) End(c *Client) (end subject.Socket, ok bool) {
 			return socket, true
 		}
 	}
-	return subject.Socket{}, false
+	return proc.Socket{}, false
 }
 
 // Holds is the descriptor under which one of the server's processes has a

@@ -1,7 +1,6 @@
 package step
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
 	"os"
@@ -12,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"socketlab/lab/subject"
+	"socketlab/lab/proc"
 	"socketlab/models/sys"
 )
 
@@ -90,7 +89,7 @@ func (s *Stepper) guests() (all []string) {
 		return []string{"the clients cannot be seen: " + err.Error()}
 	}
 	for i, c := range s.clients {
-		end := slices.IndexFunc(sockets, func(end subject.Socket) bool { return end.Remote == c.addr })
+		end := slices.IndexFunc(sockets, func(end proc.Socket) bool { return end.Remote == c.addr })
 		name := "client " + strconv.Itoa(i+1)
 		if len(c.at) > 0 {
 			name += " (" + s.in(c.at[0].pid) + strconv.Itoa(c.at[0].fd) + ")"
@@ -148,23 +147,21 @@ func (a *actor) sleeping() bool {
 	if !a.call.Waits() {
 		return false
 	}
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/syscall", a.call.Pid, a.call.Tid))
+	call, err := proc.ThreadOf(a.call.Pid, a.call.Tid).Syscall()
 	if err != nil {
 		return time.Since(a.since) > 50*time.Millisecond
 	}
-	number, _, _ := bytes.Cut(text, []byte(" "))
-	n, bad := strconv.Atoi(string(number)) // or "running"
-	return bad == nil && n >= 0 && n != unix.SYS_FUTEX && n != unix.SYS_SENDTO
+	return call.Number >= 0 && call.Number != unix.SYS_FUTEX && call.Number != unix.SYS_SENDTO
 }
 
 // whatDoes is what the client at the other end of a connection does.
-func whatDoes(s subject.Socket) string {
+func whatDoes(s proc.Socket) string {
 	switch {
-	case s.State == subject.CloseWait && s.Unread > 0:
+	case s.State == proc.CloseWait && s.Unread > 0:
 		return bytesSent(s.Unread) + " and FIN, unread"
-	case s.State == subject.CloseWait:
+	case s.State == proc.CloseWait:
 		return "sent FIN"
-	case s.State != subject.Established:
+	case s.State != proc.Established:
 		return "is closing"
 	case s.Unread > 0:
 		return bytesSent(s.Unread) + ", unread"
@@ -182,9 +179,9 @@ func bytesSent(n int) string {
 }
 
 // sockets are the server's ends of the connections of a port.
-func sockets(port uint16) ([]subject.Socket, error) {
-	all, err := subject.Sockets(port)
-	return slices.DeleteFunc(all, func(s subject.Socket) bool {
-		return s.State == subject.Listen || s.State == subject.TimeWait
+func sockets(port uint16) ([]proc.Socket, error) {
+	all, err := proc.Sockets(os.Getpid(), port)
+	return slices.DeleteFunc(all, func(s proc.Socket) bool {
+		return s.State == proc.Listen || s.State == proc.TimeWait
 	}), err
 }

@@ -48,7 +48,7 @@ func (s *Subject) size() int {
 	members, _ := s.members()
 	n := len(members)
 	for _, p := range members {
-		n = max(n, p.threads)
+		n = max(n, p.Threads)
 	}
 	return n
 }

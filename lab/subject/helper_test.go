@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"socketlab/lab/proc"
 )
 
 // helper is the environment variable that makes this test binary a server, or
@@ -207,7 +209,7 @@ var kept []any // what the garbage collector would close
 
 func burn() {
 	for used := time.Duration(0); used < 50*time.Millisecond; {
-		used, _ = cpuClock(os.Getpid())
+		used, _ = proc.Clock(os.Getpid())
 	}
 }
 
@@ -259,8 +261,8 @@ func begin(t *testing.T, s Spec) *Subject {
 
 // isAlive is false for a zombie.
 func isAlive(pid int) bool {
-	p, err := readStat(pid)
-	return err == nil && p.state != 'Z'
+	p, err := proc.Read(pid)
+	return err == nil && !p.Ended()
 }
 
 // eventually asks until the answer is yes: for what happens in the kernel, or

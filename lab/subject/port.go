@@ -10,6 +10,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"socketlab/lab/proc"
 )
 
 // A Port is a port of this machine that no other lab will choose.
@@ -67,7 +69,7 @@ func takePort(number uint16) (Port, error) {
 // inUse is a *PortError if somebody listens on the port, on loopback or on all
 // addresses.
 func inUse(number uint16) error {
-	pid, name, taken := listener(netip.AddrPortFrom(loopback4, number))
+	pid, name, taken := proc.Listener(netip.AddrPortFrom(loopback4, number))
 	if !taken {
 		return nil
 	}
@@ -111,4 +113,29 @@ func bindable(addr netip.AddrPort) bool {
 		return true
 	}
 	return false
+}
+
+var (
+	loopback4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	loopback6 = netip.IPv6Loopback()
+)
+
+// reach is the loopback address that leads to a listening socket, if one does.
+func reach(local netip.AddrPort) (addr netip.AddrPort, ok bool) {
+	v4 := netip.AddrPortFrom(loopback4, local.Port())
+	v6 := netip.AddrPortFrom(loopback6, local.Port())
+	switch local.Addr() {
+	case loopback4, netip.IPv4Unspecified():
+		return v4, true
+	case loopback6:
+		return v6, true
+	case netip.IPv6Unspecified():
+		// It takes IPv4 as well, unless IPV6_V6ONLY is set: ipv6(7). The
+		// table does not say, but then the IPv4 address would be free.
+		if bindable(v4) {
+			return v6, true
+		}
+		return v4, true
+	}
+	return addr, false
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"socketlab/lab/proc"
 )
 
 // Start starts a server and returns when it listens. It waits until the
@@ -86,8 +88,8 @@ func launch(spec Spec, port Port) (*Subject, error) {
 		s.keyboard.Close()
 		return nil, &CommandError{argv[0], err}
 	}
-	if p, err := readStat(s.Pid()); err == nil { // it is there until wait has collected it
-		s.born = p.born
+	if p, err := proc.Read(s.Pid()); err == nil { // it is there until wait has collected it
+		s.born = p.Born
 	}
 	s.guarded()
 	go s.wait()
@@ -203,13 +205,13 @@ func (s *Subject) waitListening(ctx context.Context) error {
 // alive reports whether the process that was started still runs. Exited comes
 // a little later, when its output was read.
 func (s *Subject) alive() bool {
-	p, err := readStat(s.Pid())
-	return err == nil && p.born == s.born && p.state != 'Z'
+	p, err := proc.Read(s.Pid())
+	return err == nil && p.Born == s.born && !p.Ended()
 }
 
 // findListener is the loopback address on which the subject listens now.
 func (s *Subject) findListener() (addr netip.AddrPort) {
-	sockets, _ := s.sockets(Listen) // none: not yet
+	sockets, _ := proc.Sockets(s.Pid(), s.Spec.Port, proc.Listen) // none: not yet
 	for _, socket := range sockets {
 		at, reachable := reach(socket.Local)
 		if !reachable || addr.IsValid() {
@@ -234,9 +236,9 @@ func (s *Subject) whyEnded() error {
 // whyDeaf is the error of a server that runs and does not listen.
 func (s *Subject) whyDeaf(waited time.Duration) error {
 	var elsewhere []netip.AddrPort
-	sockets, _ := s.table()
+	sockets, _ := proc.Table(s.Pid())
 	for _, socket := range sockets {
-		if socket.State != Listen {
+		if socket.State != proc.Listen {
 			continue
 		}
 		if owned, _ := s.owns(socket.Inode); owned {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"socketlab/lab/proc"
 )
 
 func TestListensWhereItSays(t *testing.T) {
@@ -46,7 +48,7 @@ func hasIPv6() bool {
 func TestStartDoesNotConnect(t *testing.T) {
 	s := begin(t, spec("deaf"))
 	for _, socket := range socketsOf(t, s) {
-		if socket.State != Listen || socket.Unread != 0 {
+		if socket.State != proc.Listen || socket.Unread != 0 {
 			t.Errorf("a connection is there already: %+v", socket)
 		}
 	}

@@ -61,10 +61,10 @@ func (s *Subject) sweep() error {
 			return err
 		}
 		for _, p := range left {
-			err = errors.Join(err, syscall.Kill(p.pid, syscall.SIGKILL))
+			err = errors.Join(err, syscall.Kill(p.Pid, syscall.SIGKILL))
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%s: pid %d (%q) cannot be killed: %w", s.Spec.Name, left[0].pid, left[0].name, err)
+			return fmt.Errorf("%s: pid %d (%q) cannot be killed: %w", s.Spec.Name, left[0].Pid, left[0].Name, err)
 		}
 		time.Sleep(pause) // they are not our children: nobody tells us when they end
 	}

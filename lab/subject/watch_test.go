@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/netip"
 	"os"
 	"os/exec"
 	"strconv"
@@ -13,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"socketlab/lab/proc"
 )
 
 func TestOperator(t *testing.T) {
@@ -72,7 +73,7 @@ func TestOutputKeepsBothEnds(t *testing.T) {
 
 func TestTree(t *testing.T) {
 	s := begin(t, spec("family"))
-	var tree Tree
+	var tree proc.Tree
 	eventually(t, "three generations", func() bool {
 		tree = treeOf(t, s)
 		return len(tree.Processes) == 3
@@ -172,7 +173,7 @@ func TestOrphansAreCollected(t *testing.T) {
 		if after.Zombies != 0 || after.CPU < tree.CPU {
 			t.Fatalf("a zombie, or CPU time forgotten: %+v, and before %+v", after, tree)
 		}
-		_, err := readStat(orphan)
+		_, err := proc.Read(orphan)
 		return err != nil
 	})
 }
@@ -185,9 +186,9 @@ func TestSockets(t *testing.T) {
 		var waiting, queue int
 		for _, socket := range socketsOf(t, s) {
 			switch {
-			case socket.State == Listen:
+			case socket.State == proc.Listen:
 				queue = socket.Unread
-			case socket.State == Established && socket.Inode == 0 && socket.Unread == 5 && socket.Remote.String() == client.LocalAddr().String():
+			case socket.State == proc.Established && socket.Inode == 0 && socket.Unread == 5 && socket.Remote.String() == client.LocalAddr().String():
 				waiting++
 			}
 		}
@@ -206,20 +207,6 @@ func TestCloseWait(t *testing.T) {
 		}
 		return false
 	})
-}
-
-func TestHolder(t *testing.T) {
-	s := begin(t, spec("listen"))
-	for ip, want := range map[string]int{"127.0.0.1": s.Pid(), "0.0.0.0": s.Pid(), "::": s.Pid(), "127.0.0.2": 0, "::1": 0} {
-		pid, name, ok := Holder(netip.AddrPortFrom(netip.MustParseAddr(ip), s.Spec.Port))
-		if pid != want || ok != (want != 0) || ok != (name != "") {
-			t.Errorf("%s is held by pid %d %q %v, want pid %d", ip, pid, name, ok, want)
-		}
-	}
-	everywhere := begin(t, spec("anywhere"))
-	if pid, _, _ := Holder(everywhere.Addr()); pid != everywhere.Pid() {
-		t.Errorf("held by pid %d, want %d", pid, everywhere.Pid())
-	}
 }
 
 func TestStop(t *testing.T) {
@@ -257,7 +244,7 @@ func TestStopCollectsStrays(t *testing.T) {
 	if _, err := s.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	if p, err := readStat(pid); err == nil {
+	if p, err := proc.Read(pid); err == nil {
 		t.Errorf("left behind: %+v", p)
 	}
 }
@@ -341,38 +328,7 @@ func TestHarnessIsKilled(t *testing.T) {
 	}
 }
 
-func FuzzParseStat(f *testing.F) {
-	self, err := os.ReadFile("/proc/self/stat")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(self)
-	f.Add([]byte("7 (a) b (c) S 1 7 7 0 -1 4194560 1 0 0 0 10 20 30 40 20 0 3 0 99 4096 2 18446744073709551615"))
-	f.Add([]byte("1 () Z"))
-	f.Fuzz(func(t *testing.T, line []byte) {
-		p, err := parseStat(line)
-		if err != nil && (!errors.Is(err, errStat) || p != stat{}) {
-			t.Errorf("%+v, %v", p, err)
-		}
-		if err == nil && !bytes.Contains(line, []byte("("+p.name+") "+string(p.state))) {
-			t.Errorf("name %q and state %q are not in %q", p.name, p.state, line)
-		}
-	})
-}
-
-func TestParseStat(t *testing.T) {
-	got, err := parseStat([]byte("7 (a) b (c) S 1 6 5 0 -1 4194560 1 0 0 0 10 20 30 40 20 0 3 0 99 4096 2 18446744073709551615\n"))
-	want := stat{
-		pid: 7, parent: 1, group: 6, session: 5, name: "a) b (c", state: 'S',
-		cpu: 300 * time.Millisecond, childrenCPU: 700 * time.Millisecond,
-		threads: 3, born: 99, rss: 2 * int64(os.Getpagesize()),
-	}
-	if got != want || err != nil {
-		t.Errorf("got %+v, %v; want %+v", got, err, want)
-	}
-}
-
-func treeOf(t *testing.T, s *Subject) Tree {
+func treeOf(t *testing.T, s *Subject) proc.Tree {
 	t.Helper()
 	tree, err := s.Tree()
 	if err != nil {
@@ -381,7 +337,7 @@ func treeOf(t *testing.T, s *Subject) Tree {
 	return tree
 }
 
-func socketsOf(t *testing.T, s *Subject) []Socket {
+func socketsOf(t *testing.T, s *Subject) []proc.Socket {
 	t.Helper()
 	sockets, err := s.Sockets()
 	if err != nil {
@@ -394,7 +350,7 @@ func socketsOf(t *testing.T, s *Subject) []Socket {
 func accepted(t *testing.T, s *Subject) (n int) {
 	t.Helper()
 	for _, socket := range socketsOf(t, s) {
-		if socket.State == Established && socket.Inode != 0 {
+		if socket.State == proc.Established && socket.Inode != 0 {
 			n++
 		}
 	}
@@ -436,39 +392,5 @@ func TestNothingIsKept(t *testing.T) {
 	}
 	if len(live.subjects) != 0 {
 		t.Errorf("%d subjects are still on the list", len(live.subjects))
-	}
-}
-
-// FuzzParseSocket: whatever a line of the table says, parsing it neither panics
-// nor reads an address that is not there.
-func FuzzParseSocket(f *testing.F) {
-	f.Add([]byte("   0: 0100007F:1B58 00000000:0000 0A 00000000:00000002 00:00000000 00000000     0        0 31337 1 0 100 0 0 10 0\n"))
-	f.Add([]byte("   1: 00000000000000000000000001000000:1F90 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 42 1 0\n"))
-	f.Add([]byte("   2: 0100:1 : 0A : : : : : :\n"))
-	f.Fuzz(func(t *testing.T, line []byte) {
-		socket, err := parseSocket(line)
-		if err == nil && (!socket.Local.IsValid() || !socket.Remote.IsValid()) {
-			t.Fatalf("%q: no error, and no address: %+v", line, socket)
-		}
-	})
-}
-
-func TestParseSocket(t *testing.T) {
-	for line, want := range map[string]Socket{
-		"   0: 0100007F:1B58 0200000A:C350 01 00000010:00000002 00:00000000 00000000     0        0 31337 1 0 100 0 0 10 0": {
-			Local:  netip.MustParseAddrPort("127.0.0.1:7000"),
-			Remote: netip.MustParseAddrPort("10.0.0.2:50000"),
-			State:  Established, Unsent: 16, Unread: 2, Inode: 31337,
-		},
-		"   1: 00000000000000000000000001000000:1F90 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 42 1 0": {
-			Local:  netip.MustParseAddrPort("[::1]:8080"),
-			Remote: netip.MustParseAddrPort("[::]:0"),
-			State:  Listen, Inode: 42,
-		},
-	} {
-		got, err := parseSocket([]byte(line))
-		if err != nil || got != want {
-			t.Errorf("parseSocket(%q) = %+v, %v; want %+v", line, got, err, want)
-		}
 	}
 }

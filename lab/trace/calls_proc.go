@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"socketlab/lab/diagram"
+	"socketlab/lab/proc"
 	"socketlab/lab/subject"
 )
 
@@ -42,9 +42,9 @@ type sampled struct {
 	pid      int
 	parent   *sampled // nil: not known
 	born     time.Time
-	syscall  string // as /proc has it; "": it runs, or does not wait for anybody
-	switches string // how often it has slept so far
-	call     int    // in calls; -1: none is open
+	syscall  proc.Syscall
+	switches int64 // how often it has slept so far
+	call     int   // in calls; -1: none is open
 }
 
 const sampleEvery = 500 * time.Microsecond
@@ -102,20 +102,18 @@ func (s *sampling) look() {
 	defer s.mu.Unlock()
 	now, seen := time.Now().Round(0), map[int]bool{} // by the clock of the packets
 	for pid, parent := range maps.Clone(s.pids) {
-		tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+		threads, err := proc.Threads(pid)
 		if err != nil {
 			delete(s.pids, pid)
 		}
-		for _, task := range tasks {
-			tid, _ := strconv.Atoi(task.Name())
-			t := s.threads[tid]
+		for _, thread := range threads {
+			t := s.threads[thread.Tid]
 			if t == nil {
-				t = &sampled{pid: pid, parent: parent, born: now, call: -1}
-				s.threads[tid] = t
+				t = &sampled{pid: pid, parent: parent, born: now, call: -1, syscall: proc.Syscall{Number: -1}}
+				s.threads[thread.Tid] = t
 			}
-			folder := fmt.Sprintf("/proc/%d/task/%d", pid, tid)
-			seen[tid] = stateOf(folder) != 'Z'
-			s.lookAt(t, tid, folder, now)
+			seen[thread.Tid] = thread.State() != 'Z'
+			s.lookAt(t, thread, now)
 		}
 	}
 	for tid, t := range s.threads {
@@ -132,28 +130,25 @@ func (s *sampling) look() {
 
 // lookAt notices when a thread falls asleep, when it has woken since, and whom
 // it has started: proc_tid_children(5).
-func (s *sampling) lookAt(t *sampled, tid int, folder string, now time.Time) {
-	children, _ := os.ReadFile(folder + "/children")
-	for child := range bytes.FieldsSeq(children) {
-		if pid, err := strconv.Atoi(string(child)); err == nil {
-			s.pids[pid] = t
-		}
+func (s *sampling) lookAt(t *sampled, thread proc.Thread, now time.Time) {
+	for _, pid := range thread.Children() {
+		s.pids[pid] = t
 	}
-	text, err := os.ReadFile(folder + "/syscall")
+	call, err := thread.Syscall()
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
 		s.denied = fmt.Errorf("calls cannot be sampled: %w; run lab as the server's user, or as root", err)
 	}
-	call, switches := string(text), switchesOf(folder)
+	switches, _ := thread.Switches()
 	if call == t.syscall && switches == t.switches {
 		return
 	}
 	s.returned(t, now)
 	t.syscall, t.switches = call, switches
-	name, fd, ok := parseSyscall(call)
+	name, fd, ok := waitsIn(call)
 	if !ok {
 		return
 	}
-	s.enters(t, tid)
+	s.enters(t, thread.Tid)
 	args, client := "", netip.AddrPort{}
 	if fd >= 0 {
 		args, client = strconv.Itoa(fd), s.peer(t.pid, fd)
@@ -208,40 +203,21 @@ func (s *sampling) peer(pid, fd int) netip.AddrPort {
 	s.peers = map[string]netip.AddrPort{}
 	sockets, _ := s.server.Sockets()
 	for _, socket := range sockets {
-		if socket.State != subject.Listen {
+		if socket.State != proc.Listen {
 			s.peers[fmt.Sprintf("socket:[%d]", socket.Inode)] = socket.Remote
 		}
 	}
 	return s.peers[link]
 }
 
-// switchesOf is how often a thread has given up its processor by its own wish:
-// proc_pid_status(5).
-func switchesOf(folder string) string {
-	status, _ := os.ReadFile(folder + "/status")
-	_, rest, _ := bytes.Cut(status, []byte("\nvoluntary_ctxt_switches:"))
-	line, _, _ := bytes.Cut(rest, []byte("\n"))
-	return string(bytes.TrimSpace(line))
-}
-
-// parseSyscall reads /proc/PID/task/TID/syscall, a number and six arguments:
-// proc_pid_syscall(5). It is ok if a server waits for somebody in this call.
-// The descriptor is -1 for those that wait for many.
-func parseSyscall(text string) (name string, fd int, ok bool) {
-	fields := strings.Fields(text)
-	if len(fields) < 2 {
-		return "", -1, false // "running"
-	}
-	number, err := strconv.Atoi(fields[0])
-	arg, err2 := strconv.ParseUint(strings.TrimPrefix(fields[1], "0x"), 16, 32)
-	name = waiting(number)
-	if err != nil || err2 != nil || name == "" {
-		return "", -1, false
-	}
+// waitsIn reports whether a server waits for somebody in a call, and at which
+// descriptor: -1 for a call that waits at many.
+func waitsIn(call proc.Syscall) (name string, fd int, ok bool) {
+	name = waiting(call.Number)
 	if isWait(name) && !strings.HasPrefix(name, "epoll") {
 		return name, -1, true
 	}
-	return name, int(arg), true
+	return name, int(int32(call.Args[0])), name != ""
 }
 
 // waiting is the name of a call in which a server waits for its clients, "" if

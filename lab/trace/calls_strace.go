@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"socketlab/lab/proc"
 	"socketlab/lab/subject"
 )
 
@@ -85,9 +86,7 @@ func (s *strace) Prepare(spec *subject.Spec) error {
 
 // Attach removes the file: strace has it open, and so have we.
 func (s *strace) Attach(server *subject.Subject) error {
-	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", server.Pid())) // proc_pid_status(5)
-	_, tracer, _ := strings.Cut(string(status), "\nTracerPid:")
-	fmt.Sscan(tracer, &s.tracer)
+	s.tracer = int(proc.Number(server.Pid(), "status", "TracerPid:"))
 	return os.Remove(s.output.Name())
 }
 

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"socketlab/lab/diagram"
+	"socketlab/lab/proc"
 	"socketlab/lab/subject"
 	"socketlab/models/sys"
 )
@@ -355,15 +356,15 @@ func FuzzStrace(f *testing.F) {
 	})
 }
 
-func TestSyscallOfProc(t *testing.T) {
-	for text, want := range map[string]string{
-		"running\n": "", "": "", "-1 0x7ffd 0x7f\n": "",
-		fmt.Sprintf("%d 0x3 0x7ffd 0x10 0x0 0x0 0x0 0x7ffd 0x7f\n", unix.SYS_ACCEPT4): "accept4 3",
-		fmt.Sprintf("%d 0x8 0x7ffd 0x0 0x0 0x0 0x0 0x7ffd 0x7f\n", unix.SYS_PPOLL):    "ppoll -1",
+func TestWaitsIn(t *testing.T) {
+	for call, want := range map[proc.Syscall]string{
+		{Number: -1}: "", {Number: unix.SYS_FUTEX}: "",
+		{Number: unix.SYS_ACCEPT4, Args: [6]uint64{3}}: "accept4 3",
+		{Number: unix.SYS_PPOLL, Args: [6]uint64{8}}:   "ppoll -1",
 	} {
-		name, fd, ok := parseSyscall(text)
+		name, fd, ok := waitsIn(call)
 		if got := strings.TrimSpace(fmt.Sprint(name, " ", fd)); ok != (want != "") || ok && got != want {
-			t.Errorf("%q is read as %q, want %q", text, got, want)
+			t.Errorf("%+v is read as %q, want %q", call, got, want)
 		}
 	}
 }

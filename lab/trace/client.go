@@ -6,13 +6,13 @@ import (
 	"os"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"socketlab/lab/diagram"
+	"socketlab/lab/proc"
 )
 
 // A client is a client's program: one thread that makes its calls one after the
@@ -176,16 +176,15 @@ func (c *client) look() (doing string, waits bool) {
 	if n := len(c.calls); n == 0 || !c.calls[n-1].end.IsZero() {
 		return doing, false // between two calls
 	}
-	return doing + ", in the last", asleepIn("/proc/self/task/" + strconv.Itoa(c.tid))
+	return doing + ", in the last", asleep(proc.ThreadOf(os.Getpid(), c.tid))
 }
 
-// asleepIn reports whether a thread of our own sleeps in a call. One that is
+// asleep reports whether a thread of our own sleeps in a call. One that is
 // back from it may sleep too, until the Go runtime has a processor for it: in
 // futex(2).
-func asleepIn(folder string) bool {
-	text, err := os.ReadFile(folder + "/syscall") // proc_pid_syscall(5)
-	number, _, _ := strings.Cut(string(text), " ")
-	return stateOf(folder) == 'S' && (err != nil || number != strconv.Itoa(unix.SYS_FUTEX))
+func asleep(thread proc.Thread) bool {
+	call, err := thread.Syscall()
+	return thread.State() == 'S' && (err != nil || call.Number != unix.SYS_FUTEX)
 }
 
 // closed reports whether it has closed its connection. The FIN may come later

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"socketlab/lab/diagram"
-	"socketlab/lab/subject"
+	"socketlab/lab/proc"
 )
 
 // A timed is a segment and when it went, by the wall clock.
@@ -154,7 +154,7 @@ func (g *guess) arrived(at time.Time, bytes uint32, last []byte) {
 
 // looked takes note of the states that the kernel's table has.
 func (g *guess) looked(at time.Time, c, s end) {
-	if c.known && c.state == subject.SynSent {
+	if c.known && c.state == proc.SynSent {
 		g.emitSyn()
 	}
 	if !g.open || g.reset {
@@ -163,8 +163,8 @@ func (g *guess) looked(at time.Time, c, s end) {
 	if c.unread > 0 {
 		g.arrived(at, g.read+uint32(c.unread), nil)
 	}
-	clientGone, serverGone := c.known && c.state == subject.Closed, s.known && s.state == subject.Closed
-	finished := func(states ...subject.State) bool { return slices.Contains(states, c.state) }
+	clientGone, serverGone := c.known && c.state == proc.Closed, s.known && s.state == proc.Closed
+	finished := func(states ...proc.State) bool { return slices.Contains(states, c.state) }
 	if !g.closes.IsZero() && !g.fin[theClient] {
 		if clientGone && !g.fin[theServer] { // no TIME_WAIT: it was no orderly end
 			g.emit(g.closes, theClient, rst|ack, 0, nil)
@@ -176,8 +176,8 @@ func (g *guess) looked(at time.Time, c, s end) {
 		g.emit(at, theServer, rst|ack, 0, nil)
 		return
 	}
-	if finished(subject.CloseWait, subject.LastAck, subject.Closing, subject.TimeWait) ||
-		slices.Contains([]subject.State{subject.FinWait1, subject.FinWait2, subject.LastAck}, s.state) {
+	if finished(proc.CloseWait, proc.LastAck, proc.Closing, proc.TimeWait) ||
+		slices.Contains([]proc.State{proc.FinWait1, proc.FinWait2, proc.LastAck}, s.state) {
 		g.emitFin(at, theServer)
 	}
 	both := g.fin[theClient] && g.fin[theServer]

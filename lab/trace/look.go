@@ -2,13 +2,11 @@ package trace
 
 import (
 	"fmt"
-	"os"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"socketlab/lab/subject"
+	"socketlab/lab/proc"
 )
 
 // A look is what the kernel's tables say at one time about the server and the
@@ -34,7 +32,7 @@ type relative struct {
 
 // An end is one end of a connection.
 type end struct {
-	state          subject.State // Closed: there is none
+	state          proc.State // Closed: there is none
 	unread, unsent int
 	known          bool // the table says so; else nothing is known
 }
@@ -55,11 +53,11 @@ func (s *stage) look() (look, error) {
 		return l, err
 	}
 	for i, ends := range l.ends {
-		if s.clients[i].closed() && (ends[0].state == subject.Established || ends[0].state == subject.CloseWait) {
+		if s.clients[i].closed() && (ends[0].state == proc.Established || ends[0].state == proc.CloseWait) {
 			l.due = true // its FIN is still to come
 		}
 		for _, e := range ends {
-			opening := e.state == subject.SynSent || e.state == subject.SynReceived || e.state == subject.NewSynReceived
+			opening := e.state == proc.SynSent || e.state == proc.SynReceived || e.state == proc.NewSynReceived
 			if e.unsent > 0 && !opening {
 				l.due = true // not acknowledged yet
 			}
@@ -71,8 +69,8 @@ func (s *stage) look() (look, error) {
 	}
 	for _, p := range tree.Processes {
 		l.runs = l.runs || !s.resting(p.Pid)
-		l.due = l.due || p.State == 'Z' && !s.held
-		l.family = append(l.family, relative{p.Pid, p.Parent, p.Threads, p.State == 'Z'})
+		l.due = l.due || p.Ended() && !s.held
+		l.family = append(l.family, relative{p.Pid, p.Parent, p.Threads, p.Ended()})
 	}
 	l.cpu = tree.CPU
 	l.at = time.Now() // if nobody runs, nothing has happened since it was looked at
@@ -112,7 +110,7 @@ func (s *stage) lookAtSockets(l *look) error {
 		l.ends[i] = both
 	}
 	listener, ok, err := s.diagnosis.Find(server, server)
-	if ok && listener.State == subject.Listen {
+	if ok && listener.State == proc.Listen {
 		l.queue, l.limit = listener.Unread, listener.Room
 	}
 	return err
@@ -120,13 +118,13 @@ func (s *stage) lookAtSockets(l *look) error {
 
 // endOf is what the table says of a connection. Where there is none, it may
 // have found the socket that listens instead.
-func endOf(s subject.Socket, ok bool) end {
-	if !ok || s.State == subject.Listen {
-		return end{state: subject.Closed, known: true}
+func endOf(s proc.Socket, ok bool) end {
+	if !ok || s.State == proc.Listen {
+		return end{state: proc.Closed, known: true}
 	}
 	e := end{s.State, s.Unread, s.Unsent, true}
 	switch s.State {
-	case subject.CloseWait, subject.LastAck, subject.Closing:
+	case proc.CloseWait, proc.LastAck, proc.Closing:
 		e.unread = max(0, e.unread-1) // the kernel counts an unread FIN as a byte
 	}
 	return e
@@ -140,7 +138,7 @@ func (s *stage) lookAtTable(l *look) error {
 	for i, c := range s.clients {
 		l.ends[i][0] = c.ownEnd()
 		if local := c.address(); local.IsValid() {
-			l.ends[i][1] = end{state: subject.Closed, known: err == nil}
+			l.ends[i][1] = end{state: proc.Closed, known: err == nil}
 			for _, socket := range sockets {
 				if socket.Remote == local {
 					l.ends[i][1] = endOf(socket, true)
@@ -149,7 +147,7 @@ func (s *stage) lookAtTable(l *look) error {
 		}
 	}
 	for _, socket := range sockets {
-		if socket.State == subject.Listen {
+		if socket.State == proc.Listen {
 			l.queue = socket.Unread
 		}
 	}
@@ -176,37 +174,21 @@ func stopped(pid int) bool {
 // has the state of one that sleeps. To ask in which call it is waits until it
 // really does: the kernel's task_current_syscall().
 func allThreads(pid int, such func(state byte) bool) bool {
-	folder := "/proc/" + strconv.Itoa(pid) + "/task"
-	tasks, _ := os.ReadDir(folder)
-	for _, task := range tasks {
-		thread := folder + "/" + task.Name()
-		os.ReadFile(thread + "/syscall")
-		if state := stateOf(thread); state != 0 && !such(state) {
+	threads, _ := proc.Threads(pid)
+	for _, thread := range threads {
+		thread.Syscall()
+		if state := thread.State(); state != 0 && !such(state) {
 			return false
 		}
 	}
 	return true
 }
 
-// stateOf is the state of a thread, by its folder in /proc; 0 if it has ended.
-func stateOf(folder string) byte {
-	text, err := os.ReadFile(folder + "/stat")
-	if err != nil {
-		return 0
-	}
-	for i := len(text) - 3; i > 0; i-- { // its name may contain anything
-		if text[i] == ')' {
-			return text[i+2]
-		}
-	}
-	return 0
-}
-
 // tcpState is the state that a socket of our own is in: tcp(7), TCP_INFO.
-func tcpState(fd int) (subject.State, bool) {
+func tcpState(fd int) (proc.State, bool) {
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	if err != nil {
 		return 0, false
 	}
-	return subject.State(info.State), true
+	return proc.State(info.State), true
 }

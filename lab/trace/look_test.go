@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"socketlab/lab/proc"
 	"socketlab/lab/subject"
 )
 
@@ -18,7 +19,7 @@ func staged(t *testing.T, model string) *stage {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Stop() })
-	diagnosis, err := subject.OpenDiagnosis()
+	diagnosis, err := proc.OpenDiagnosis()
 	if err != nil {
 		lacking(t, err.Error())
 	}
@@ -58,10 +59,10 @@ func TestTableAgreesWithSockDiag(t *testing.T) {
 	if asked.queue != 2 || listed.queue != 2 || asked.limit != 21 {
 		t.Errorf("accept queue: sock_diag has %d of %d, the table %d; want 2 of 21", asked.queue, asked.limit, listed.queue)
 	}
-	if got := asked.ends[2][theServer]; got.state != subject.CloseWait || got.unread != 6 {
+	if got := asked.ends[2][theServer]; got.state != proc.CloseWait || got.unread != 6 {
 		t.Errorf("the server's end of client 3: %+v; want CLOSE_WAIT with 6 bytes unread", got)
 	}
-	if got := asked.ends[0][theClient]; got.state != subject.Established || got.unread != 6 {
+	if got := asked.ends[0][theClient]; got.state != proc.Established || got.unread != 6 {
 		t.Errorf("the client's end of client 1: %+v; want ESTABLISHED with 6 bytes unread", got)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"socketlab/lab/diagram"
+	"socketlab/lab/proc"
 	"socketlab/lab/subject"
 )
 
@@ -100,7 +101,7 @@ func record(ctx context.Context, o Options, rung diagram.Rung) (Recording, error
 	}
 	defer eyes.close()
 	s, r := &stage{capture: eyes.capture}, &recorder{}
-	if s.diagnosis, err = subject.OpenDiagnosis(); err == nil {
+	if s.diagnosis, err = proc.OpenDiagnosis(); err == nil {
 		defer s.diagnosis.Close()
 	} else {
 		r.misses("states are confirmed by /proc/net/tcp alone: %v", err)

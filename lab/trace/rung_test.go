@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"socketlab/lab/diagram"
+	"socketlab/lab/proc"
 	"socketlab/lab/subject"
 )
 
@@ -212,7 +213,8 @@ func descendants(pid int) (all []string) {
 
 // gone reports whether a process has ended: it may wait for init to reap it.
 func gone(process string) bool {
-	folder, _, _ := strings.Cut(process, " ")
-	state := stateOf(folder)
-	return state == 0 || state == 'Z' || state == 'X'
+	var pid int
+	fmt.Sscanf(process, "/proc/%d", &pid)
+	p, err := proc.Read(pid)
+	return err != nil || p.Ended()
 }

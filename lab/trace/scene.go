@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"socketlab/lab/subject"
+	"socketlab/lab/proc"
 )
 
 // A Scene is a short conversation that shows one thing.
@@ -74,7 +74,7 @@ var Scenes = []Scene{
 			c.close()
 			s.done(c)
 			s.until("the client is in FIN_WAIT2", func(l look) bool {
-				return !l.ends[0][0].known || l.ends[0][0].state == subject.FinWait2
+				return !l.ends[0][0].known || l.ends[0][0].state == proc.FinWait2
 			})
 			s.release()
 			s.closed(c)
@@ -221,7 +221,7 @@ func (s *stage) closed(c *client) {
 	i := slices.Index(s.clients, c)
 	s.until("the server has closed too", func(l look) bool {
 		e := l.ends[i][1]
-		return !e.known || e.state == subject.Closed || e.state == subject.TimeWait
+		return !e.known || e.state == proc.Closed || e.state == proc.TimeWait
 	})
 }
 

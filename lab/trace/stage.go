@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"socketlab/lab/diagram"
+	"socketlab/lab/proc"
 	"socketlab/lab/subject"
 )
 
@@ -23,8 +24,8 @@ import (
 type stage struct {
 	ctx       context.Context
 	server    *subject.Subject
-	capture   *capture           // nil: the packets cannot be seen
-	diagnosis *subject.Diagnosis // nil: this kernel has none
+	capture   *capture        // nil: the packets cannot be seen
+	diagnosis *proc.Diagnosis // nil: this kernel has none
 	clients   []*client
 
 	time  time.Duration // how long the scene may take

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"socketlab/lab/diagram"
-	"socketlab/lab/subject"
+	"socketlab/lab/proc"
 )
 
 // Both ends go through the states of RFC 9293, section 3.3.2. What comes is
@@ -61,10 +61,10 @@ func comes(flags string, seq, ack uint32) diagram.Segment {
 // A table that says something else is not hidden.
 func TestContradiction(t *testing.T) {
 	states := newMachine(1).pass(0, goes("SYN", 0, 0))
-	if text := confirm(states, 1, 1, true, end{state: subject.SynSent, known: true}); text != "" || !states[1].State.Confirmed {
+	if text := confirm(states, 1, 1, true, end{state: proc.SynSent, known: true}); text != "" || !states[1].State.Confirmed {
 		t.Errorf("the same state: %q, confirmed: %v", text, states[1].State.Confirmed)
 	}
-	text := confirm(states, 1, 1, true, end{state: subject.Established, known: true})
+	text := confirm(states, 1, 1, true, end{state: proc.Established, known: true})
 	if !strings.Contains(text, "ESTABLISHED") || !strings.Contains(text, "SYN_SENT") {
 		t.Errorf("another state: %q; want both named", text)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"socketlab/lab/diagram"
+	"socketlab/lab/proc"
 	"socketlab/lab/subject"
 )
 
@@ -37,7 +38,7 @@ type watch struct {
 	server    *subject.Subject
 	eyes      *eyes
 	follower  *follower
-	diagnosis *subject.Diagnosis // nil: this kernel has none
+	diagnosis *proc.Diagnosis // nil: this kernel has none
 	growing   *diagram.Growing
 	begin     time.Time
 
@@ -128,7 +129,7 @@ func (w *watch) start(ctx context.Context, o Watching) (err error) {
 	if w.eyes, err = openBest(ctx, &spec); err != nil {
 		return err
 	}
-	w.diagnosis, _ = subject.OpenDiagnosis()
+	w.diagnosis, _ = proc.OpenDiagnosis()
 	if w.server, err = subject.Start(ctx, spec); err != nil {
 		w.eyes.close()
 		return err

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"socketlab/lab/diagram"
-	"socketlab/lab/subject"
+	"socketlab/lab/proc"
 )
 
 // A watchedConn is a client's connection, as long as it is open.
@@ -50,7 +50,7 @@ func (w *watch) look(now time.Time) error {
 		return nil
 	}
 	server := w.server.Addr()
-	if l, ok, err := w.diagnosis.Find(server, server); err == nil && ok && l.State == subject.Listen && w.queue.changes(l.Unread) {
+	if l, ok, err := w.diagnosis.Find(server, server); err == nil && ok && l.State == proc.Listen && w.queue.changes(l.Unread) {
 		accepts := func(c serverCall) bool { return strings.HasPrefix(c.Name, "accept") && c.client.IsValid() }
 		w.sees(w.emptied(now, accepts), diagram.Event{Queue: &diagram.Queue{Length: l.Unread, Limit: l.Room}})
 	}
@@ -60,7 +60,7 @@ func (w *watch) look(now time.Time) error {
 			continue
 		}
 		s, ok, err := w.diagnosis.Find(server, c.client)
-		if e := endOf(s, ok); err == nil && e.state != subject.Closed && c.unread.changes(e.unread) {
+		if e := endOf(s, ok); err == nil && e.state != proc.Closed && c.unread.changes(e.unread) {
 			reads := func(made serverCall) bool {
 				return receiving(made.Name) && made.client == c.client && made.Result != "0"
 			}
@@ -101,11 +101,11 @@ func (w *watch) lookAtStates(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	seen := map[netip.AddrPort]subject.Socket{}
+	seen := map[netip.AddrPort]proc.Socket{}
 	for _, s := range sockets {
-		if s.State != subject.Listen {
+		if s.State != proc.Listen {
 			seen[s.Remote] = s
-			if before := w.conns[w.number[s.Remote]]; before == nil || before.closed && s.State == subject.Established {
+			if before := w.conns[w.number[s.Remote]]; before == nil || before.closed && s.State == proc.Established {
 				w.decoder.count++
 				w.conn(w.decoder.count, s.Remote)
 			}

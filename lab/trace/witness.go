@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"socketlab/lab/diagram"
+	"socketlab/lab/proc"
 	"socketlab/lab/subject"
 )
 
@@ -130,7 +131,7 @@ func (w *Witness) Note(text string) {
 }
 
 // Helper reports whether a process beside the server is there for the witness.
-func (w *Witness) Helper(p subject.Process) bool {
+func (w *Witness) Helper(p proc.Process) bool {
 	return w.eyes.calls == "strace" && p.Name == "strace"
 }
 

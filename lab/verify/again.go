@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"socketlab/lab/proc"
 	"socketlab/lab/report"
 	"socketlab/lab/subject"
 )
@@ -34,7 +35,7 @@ type Witness interface {
 
 	// Helper reports whether a process beside the server is there for the
 	// witness alone.
-	Helper(subject.Process) bool
+	Helper(proc.Process) bool
 }
 
 // A Call is one call of a client's program.
@@ -108,7 +109,7 @@ func (t *T) witnessed(line string) {
 }
 
 // withoutWitness leaves out what is there for the witness.
-func (t *T) withoutWitness(tree subject.Tree) subject.Tree {
+func (t *T) withoutWitness(tree proc.Tree) proc.Tree {
 	if t.witness == nil {
 		return tree
 	}

@@ -5,8 +5,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"socketlab/lab/proc"
 	"socketlab/lab/report"
-	"socketlab/lab/subject"
 )
 
 const mib = 1 << 20
@@ -27,7 +27,7 @@ var closeChecks = []Check{
 				c.Close()
 			}
 			t.Until("no socket of the server's in CLOSE_WAIT", func() (string, bool) {
-				n := t.count(subject.CloseWait)
+				n := t.count(proc.CloseWait)
 				return fmt.Sprintf("%d in CLOSE_WAIT", n), n == 0
 			})
 			t.Tell("no CLOSE_WAIT stayed")
@@ -137,7 +137,7 @@ func (t *T) bystander() (other func()) {
 }
 
 // count is the number of the server's connections in a state.
-func (t *T) count(state subject.State) int {
+func (t *T) count(state proc.State) int {
 	n := 0
 	for _, s := range t.sockets() {
 		if s.State == state {
@@ -147,7 +147,7 @@ func (t *T) count(state subject.State) int {
 	return n
 }
 
-func (t *T) sockets() []subject.Socket {
+func (t *T) sockets() []proc.Socket {
 	sockets, err := t.Server.Sockets()
 	if err != nil {
 		t.Cannot("read the kernel's table of sockets", err)

@@ -7,8 +7,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"socketlab/lab/proc"
 	"socketlab/lab/report"
-	"socketlab/lab/subject"
 )
 
 var lifeChecks = []Check{
@@ -194,7 +194,7 @@ var lifeChecks = []Check{
 			c.ExpectFIN()
 			c.Close()
 			t.Until("a connection of the old server in TIME_WAIT", func() (string, bool) {
-				n := t.count(subject.TimeWait)
+				n := t.count(proc.TimeWait)
 				return fmt.Sprintf("%d in TIME_WAIT", n), n > 0
 			})
 			t.Restart()
@@ -250,7 +250,7 @@ func (t *T) outOfDescriptors(served []*Client, waiting *Client) {
 
 // started waits until the server starts no more processes: it listens, but may
 // still be at its workers.
-func (t *T) started() (tree subject.Tree) {
+func (t *T) started() (tree proc.Tree) {
 	t.Until("to have started its processes", func() (string, bool) {
 		before := len(t.Tree().Processes)
 		t.pause(50 * time.Millisecond)
@@ -271,7 +271,7 @@ func (t *T) signalAll(sig unix.Signal) {
 func (t *T) freeze() {
 	t.signalAll(unix.SIGSTOP)
 	t.Until("to be stopped", func() (string, bool) {
-		moving := slices.DeleteFunc(t.Tree().Processes, func(p subject.Process) bool {
+		moving := slices.DeleteFunc(t.Tree().Processes, func(p proc.Process) bool {
 			return p.State == 'T' || p.State == 't' || p.State == 'Z' // t: strace looks on
 		})
 		for _, p := range moving { // some were born meanwhile

@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"socketlab/lab/proc"
 	"socketlab/lab/report"
-	"socketlab/lab/subject"
 	"socketlab/lab/text"
 )
 
@@ -225,7 +225,7 @@ var manyChecks = []Check{
 			}
 			visit(warmUp)
 			t.Until("the server to come to rest", func() (string, bool) {
-				n := t.count(subject.Established) + t.count(subject.CloseWait)
+				n := t.count(proc.Established) + t.count(proc.CloseWait)
 				return fmt.Sprintf("%d connections are left", n), n == 0
 			})
 			before := t.Tree()
@@ -256,7 +256,7 @@ func (t *T) oneAtATime(first, second *Client) {
 }
 
 // figures are what can leak.
-func figures(tree subject.Tree) string {
+func figures(tree proc.Tree) string {
 	return fmt.Sprintf("%d descriptors, %d threads, %d processes", tree.Files, tree.Threads, len(tree.Processes))
 }
 

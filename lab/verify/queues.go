@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"socketlab/lab/subject"
+	"socketlab/lab/proc"
 	"socketlab/lab/text"
 )
 
@@ -78,7 +78,7 @@ func (c *Client) Heard() bool {
 		if left == 0 && !queued {
 			return true
 		}
-		if server == (subject.Socket{}) || halt.at(left, server.Unread > 0) {
+		if server == (proc.Socket{}) || halt.at(left, server.Unread > 0) {
 			return false
 		}
 	}
@@ -127,20 +127,20 @@ func (c *Client) queued() bool {
 }
 
 // atServer is the server's end of the connection; zero if it has closed.
-func (c *Client) atServer() subject.Socket {
+func (c *Client) atServer() proc.Socket {
 	us := uint16(c.conn.LocalAddr().(*net.TCPAddr).Port)
 	for _, s := range c.t.sockets() {
-		if s.Remote.Port() == us && s.State != subject.TimeWait {
+		if s.Remote.Port() == us && s.State != proc.TimeWait {
 			return s
 		}
 	}
-	return subject.Socket{}
+	return proc.Socket{}
 }
 
 // unaccepted reports whether the connection is there, and in no program's hands.
 func (c *Client) unaccepted() bool {
 	s := c.atServer()
-	return s.State == subject.Established && s.Inode == 0
+	return s.State == proc.Established && s.Inode == 0
 }
 
 // ours is how much our own kernel has: not yet sent and acknowledged, SIOCOUTQ,
@@ -163,7 +163,7 @@ func (c *Client) ours(request uint) (n int) {
 func (c *Client) letIn() bool {
 	addr := c.conn.LocalAddr().(*net.TCPAddr).AddrPort()
 	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
-	return slices.ContainsFunc(c.t.sockets(), func(s subject.Socket) bool {
-		return s.Remote == addr && s.State != subject.SynReceived
+	return slices.ContainsFunc(c.t.sockets(), func(s proc.Socket) bool {
+		return s.Remote == addr && s.State != proc.SynReceived
 	})
 }

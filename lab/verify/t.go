@@ -1,15 +1,14 @@
 package verify
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"socketlab/lab/proc"
 	"socketlab/lab/report"
 	"socketlab/lab/subject"
 )
@@ -140,7 +139,7 @@ func (t *T) goOn() {
 }
 
 // Tree is what the server's processes are doing now.
-func (t *T) Tree() subject.Tree {
+func (t *T) Tree() proc.Tree {
 	tree, err := t.Server.Tree()
 	if err != nil {
 		t.Cannot("look at the server's processes", err)
@@ -174,14 +173,11 @@ func (t *T) ExpectQuiet(when string) {
 // waits for a core to run on.
 func (t *T) asleep() bool { return asleep(t.Tree()) }
 
-func asleep(tree subject.Tree) bool {
+func asleep(tree proc.Tree) bool {
 	for _, p := range tree.Processes {
-		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.Pid))
-		for _, thread := range threads {
-			stat, _ := os.ReadFile(thread) // pid (name) state …: proc_pid_stat(5)
-			if state := bytes.LastIndex(stat, []byte(") ")) + 2; state < len(stat) && stat[state] == 'R' {
-				return false
-			}
+		threads, _ := proc.Threads(p.Pid)
+		if slices.ContainsFunc(threads, func(t proc.Thread) bool { return t.State() == 'R' }) {
+			return false
 		}
 	}
 	return true

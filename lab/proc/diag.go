@@ -1,4 +1,4 @@
-package subject
+package proc
 
 import (
 	"encoding/binary"

@@ -1,0 +1,164 @@
+package proc
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+
+	"github.com/prometheus/procfs"
+)
+
+// A State is a state of a TCP connection: RFC 9293, section 3.3.2, with the
+// kernel's numbers.
+type State uint8
+
+const (
+	Established State = 1 + iota
+	SynSent
+	SynReceived
+	FinWait1
+	FinWait2
+	TimeWait
+	Closed
+	CloseWait
+	LastAck
+	Listen
+	Closing
+	NewSynReceived
+)
+
+var stateNames = [...]string{
+	Established: "ESTABLISHED", SynSent: "SYN_SENT", SynReceived: "SYN_RECEIVED",
+	FinWait1: "FIN_WAIT1", FinWait2: "FIN_WAIT2", TimeWait: "TIME_WAIT",
+	Closed: "CLOSED", CloseWait: "CLOSE_WAIT", LastAck: "LAST_ACK",
+	Listen: "LISTEN", Closing: "CLOSING", NewSynReceived: "SYN_RECEIVED",
+}
+
+func (s State) String() string {
+	if int(s) < len(stateNames) && stateNames[s] != "" {
+		return stateNames[s]
+	}
+	return "state " + strconv.Itoa(int(s))
+}
+
+// A Socket is a line of the kernel's table, /proc/net/tcp: proc_net(5).
+type Socket struct {
+	Local, Remote netip.AddrPort
+	State         State
+	Unsent        int    // bytes sent and not yet acknowledged, or waiting to be sent
+	Unread        int    // bytes the program has not read; when listening, connections not accepted
+	Room          int    // when listening, how many may wait to be accepted; 0: not told
+	Inode         uint64 // 0: in no program's hands; ESTABLISHED means not accepted yet then
+}
+
+var anyState = []State{
+	Established, SynSent, SynReceived, FinWait1, FinWait2, TimeWait,
+	CloseWait, LastAck, Listen, Closing, NewSynReceived,
+}
+
+// Sockets are the sockets on a local port, in some states; in any if none is
+// named: a listening one, and the near end of each connection, accepted or not.
+// They are of the network namespace of a process, or of ours if it has ended.
+// They outlive their server, in TIME-WAIT for example. The answer is not one
+// moment's: the kernel goes on meanwhile.
+func Sockets(pid int, port uint16, states ...State) ([]Socket, error) {
+	if len(states) == 0 {
+		states = anyState
+	}
+	if !away(pid) {
+		if ours, err := diag(port, states...); err == nil {
+			return ours, nil
+		} // else this kernel is not able to
+	}
+	all, err := Table(pid)
+	return slices.DeleteFunc(all, func(s Socket) bool {
+		return s.Local.Port() != port || !slices.Contains(states, s.State)
+	}), err
+}
+
+// away reports whether a process is in another network namespace than we are,
+// or may be.
+func away(pid int) bool {
+	ours, _ := os.Readlink("/proc/self/ns/net")
+	theirs, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/ns/net")
+	if err != nil {
+		return errors.Is(err, fs.ErrPermission) // else it has ended
+	}
+	return ours != theirs
+}
+
+// Table is all TCP sockets that a process could see, which may be in a network
+// namespace of its own, IPv4 first; when it has ended, those that we see.
+func Table(pid int) (all []Socket, err error) {
+	proc, err := procfs.NewFS("/proc/" + strconv.Itoa(pid))
+	if err != nil {
+		if proc, err = procfs.NewFS("/proc/self"); err != nil {
+			return nil, err
+		}
+	}
+	for i, read := range []func() (procfs.NetTCP, error){proc.NetTCP, proc.NetTCP6} {
+		lines, err := read()
+		if i == 1 && errors.Is(err, fs.ErrNotExist) {
+			break // a machine without IPv6
+		}
+		if err != nil {
+			return all, fmt.Errorf("table of sockets: %w", err)
+		}
+		for _, line := range lines {
+			all = append(all, Socket{
+				Local:  address(line.LocalAddr, line.LocalPort),
+				Remote: address(line.RemAddr, line.RemPort),
+				State:  State(line.St),
+				Unsent: int(line.TxQueue),
+				Unread: int(line.RxQueue),
+				Inode:  line.Inode,
+			})
+		}
+	}
+	return all, nil
+}
+
+func address(ip net.IP, port uint64) netip.AddrPort {
+	addr, _ := netip.AddrFromSlice(ip)
+	return netip.AddrPortFrom(addr.Unmap(), uint16(port))
+}
+
+// Holder is who listens at addr, or where a bind to addr would collide with it.
+// It is not ok if nobody does, or the kernel does not tell us who: to others
+// than root it shows only their own processes' descriptors.
+func Holder(addr netip.AddrPort) (pid int, name string, ok bool) {
+	pid, name, _ = Listener(addr)
+	return pid, name, pid > 0
+}
+
+// Listener is Holder that also tells whether anybody listens at all.
+func Listener(addr netip.AddrPort) (pid int, name string, taken bool) {
+	sockets, _ := Table(os.Getpid())
+	for _, socket := range sockets {
+		if socket.State != Listen || !collide(socket.Local, addr) {
+			continue
+		}
+		all, _ := All()
+		for _, p := range all {
+			if has, _ := HasSocket(p.Pid, socket.Inode); has {
+				return p.Pid, p.Name, true
+			}
+		}
+		taken = true
+	}
+	return 0, "", taken
+}
+
+// collide reports whether two sockets cannot listen at both addresses.
+func collide(a, b netip.AddrPort) bool {
+	ip, other := a.Addr().Unmap(), b.Addr().Unmap()
+	anyone := func(ip, other netip.Addr) bool {
+		return ip == netip.IPv6Unspecified() || ip == netip.IPv4Unspecified() && other.Is4()
+	}
+	return a.Port() == b.Port() && (ip == other || anyone(ip, other) || anyone(other, ip))
+}
