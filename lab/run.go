@@ -31,6 +31,7 @@ type runCmd struct {
 	Service   string        `enum:"echo,talk" default:"echo" help:"What is said: echo returns every byte, talk is you at this terminal."`
 	Work      time.Duration `placeholder:"TIME" help:"Burn this much CPU for each message, such as 2ms."`
 	Sleep     time.Duration `placeholder:"TIME" help:"Sleep this long for each message, such as 2ms."`
+	Greeting  string        `placeholder:"TEXT" help:"With --service=talk: the first line that each client hears."`
 	Grace     time.Duration `default:"1s" placeholder:"TIME" help:"How long clients may finish after Ctrl-C or SIGTERM (${default})."`
 	Reuseport bool          `help:"Give each worker of prefork a listening socket of its own: SO_REUSEPORT, socket(7)."`
 	Step      bool          `help:"Stop before each system call of the page, show it, and wait for Enter."`
@@ -71,6 +72,8 @@ func (cmd *runCmd) Validate() error {
 		return errors.New("--work, --sleep and --grace are times, such as 2ms; they cannot be negative")
 	case cmd.Backlog < 0:
 		return errors.New("--backlog is a number of connections; it cannot be negative")
+	case cmd.Greeting != "" && cmd.Service != "talk":
+		return errors.New("--greeting is said by --service=talk; an echo says only what it was sent")
 	case cmd.Reuseport && cmd.Model.Name != "prefork":
 		return errors.New("--reuseport gives each worker a listening socket of its own; only --model=prefork has workers")
 	}
@@ -110,7 +113,7 @@ func (cmd *runCmd) Run() error {
 	job := models.Job{
 		Listener: lfds[0],
 		Siblings: lfds[1:],
-		Service:  session.Service{Name: cmd.Service, Work: cmd.Work, Sleep: cmd.Sleep},
+		Service:  session.Service{Name: cmd.Service, Work: cmd.Work, Sleep: cmd.Sleep, Greeting: cmd.Greeting},
 		Keyboard: -1,
 		Screen:   -1,
 	}

@@ -32,12 +32,12 @@ func Folder(hosts []string) ([]Made, error) {
 		Wanted
 	}{
 		{"server", "for the server", authority, Wanted{Name: "lab server", Hosts: hosts, For: forServer}},
-		{"client", "for a client, where the server asks who it is", authority, Wanted{Name: "lab client", For: forClient}},
+		{"client", "for a client, if the server asks", authority, Wanted{Name: "lab client", For: forClient}},
 		{"expired", "wrong: it was valid until yesterday", authority,
 			Wanted{Name: "lab server", Hosts: hosts, For: forServer, From: time.Now().AddDate(0, 0, -Days-1)}},
 		{"other-name", "wrong: it is of the server other.example", authority,
 			Wanted{Name: "lab server", Hosts: []string{"other.example"}, For: forServer}},
-		{"unknown-ca", "wrong: another authority signed it, for a server or a client", stranger,
+		{"unknown-ca", "wrong: another authority signed it", stranger,
 			Wanted{Name: "lab server", Hosts: hosts, For: append(forServer, forClient...)}},
 		{"client-only", "wrong for a server: it is only for clients", authority,
 			Wanted{Name: "lab client", Hosts: hosts, For: forClient}},

@@ -125,8 +125,9 @@ func TestModelsEcho(t *testing.T) {
 
 func TestModelsTalk(t *testing.T) {
 	eachModel(t, func(t *testing.T, m models.Model) {
-		v := serve(t, m, session.Service{Name: "talk"})
+		v := serve(t, m, session.Service{Name: "talk", Greeting: "Welcome to the server!"})
 		c := modeltest.Dial(t, v.addr)
+		modeltest.Expect(t, c, "Welcome to the server!\n")
 		modeltest.Expect(t, v.screen, "client 1 is here\n")
 		modeltest.Send(t, c, "hel")
 		modeltest.Send(t, c, "lo\x1b\r\n")

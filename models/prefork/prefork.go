@@ -249,7 +249,7 @@ func (c *client) converse() {
 	defer c.show()
 	defer c.FeedEOF() // however it ends, the client has left
 	for !c.Done() {
-		if c.clientsTurn() {
+		if len(c.Pending()) == 0 && c.clientsTurn() { // a greeting goes first
 			n, err := sys.Read(c.fd, c.buf[:]) // sleeps until the client speaks
 			switch {
 			case err != nil:

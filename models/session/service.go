@@ -1,8 +1,10 @@
 package session
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -10,9 +12,10 @@ import (
 // A Service is a kind of session with its options. It is a plain value, and
 // has a text form, so that a child process can be told which one to serve.
 type Service struct {
-	Name  string        // "echo" or "talk"
-	Work  time.Duration // CPU time to burn for each message
-	Sleep time.Duration // time to sleep for each message
+	Name     string        // "echo" or "talk"
+	Work     time.Duration // CPU time to burn for each message
+	Sleep    time.Duration // time to sleep for each message
+	Greeting string        // talk: the first line that each client hears
 }
 
 // Services are the names that a Service may have.
@@ -22,7 +25,7 @@ var Services = []string{"echo", "talk"}
 func (s Service) New(id int) Session {
 	var conversation Session = &echo{}
 	if s.Name == "talk" {
-		conversation = newTalk(id)
+		conversation = newTalk(id, s.Greeting)
 	}
 	if s.Work > 0 || s.Sleep > 0 {
 		return &busy{conversation, s.Work, s.Sleep}
@@ -30,22 +33,30 @@ func (s Service) New(id int) Session {
 	return conversation
 }
 
-const textForm = "NAME work=DURATION sleep=DURATION"
+const textForm = "NAME work=DURATION sleep=DURATION [greeting=QUOTED]"
 
 // String is the text form, such as "echo work=2ms sleep=0s".
 func (s Service) String() string {
-	return s.Name + " work=" + s.Work.String() + " sleep=" + s.Sleep.String()
+	text := s.Name + " work=" + s.Work.String() + " sleep=" + s.Sleep.String()
+	if s.Greeting != "" {
+		text += " greeting=" + strconv.Quote(s.Greeting)
+	}
+	return text
 }
 
 // Parse reads the text form.
 func Parse(text string) (Service, error) {
-	name, options, _ := strings.Cut(text, " ")
+	options, greeting, greets := strings.Cut(text, " greeting=")
+	name, options, _ := strings.Cut(options, " ")
 	work, sleep, _ := strings.Cut(options, " ")
 	s := Service{Name: name}
-	var err, err2 error
+	var err, err2, err3 error
 	s.Work, err = time.ParseDuration(strings.TrimPrefix(work, "work="))
 	s.Sleep, err2 = time.ParseDuration(strings.TrimPrefix(sleep, "sleep="))
-	if err != nil || err2 != nil || !slices.Contains(Services, name) {
+	if greets {
+		s.Greeting, err3 = strconv.Unquote(greeting)
+	}
+	if errors.Join(err, err2, err3) != nil || !slices.Contains(Services, name) {
 		return Service{}, fmt.Errorf("service %q: want %s", text, textForm)
 	}
 	return s, nil

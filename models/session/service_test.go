@@ -13,6 +13,8 @@ func TestServiceText(t *testing.T) {
 		"echo work=2ms sleep=0s":   {Name: "echo", Work: 2 * time.Millisecond},
 		"talk work=1m30s sleep=7s": {Name: "talk", Work: 90 * time.Second, Sleep: 7 * time.Second},
 		"talk work=0s sleep=1ns":   {Name: "talk", Sleep: 1},
+
+		`talk work=0s sleep=0s greeting="Welcome to \"us\"!\n greeting="`: {Name: "talk", Greeting: "Welcome to \"us\"!\n greeting="},
 	} {
 		t.Run(text, func(t *testing.T) {
 			if got := s.String(); got != text {
@@ -29,7 +31,8 @@ func TestServiceText(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	for _, text := range []string{
 		"", "echo", "echo work=2ms", "echo work=2 sleep=0s", "echo work= sleep=0s",
-		"echo sleep=0s work=0s", "echo work=0s sleep=0s more", "echo  work=0s sleep=0s",
+		"echo sleep=0s work=0s", "echo work=0s sleep=0s more", "echo work=0s sleep=0s greeting=hello",
+		"echo  work=0s sleep=0s",
 	} {
 		t.Run(text, func(t *testing.T) {
 			s, err := Parse(text)
@@ -67,6 +70,7 @@ func TestServicesCanBeServed(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add("echo work=2ms sleep=0s")
 	f.Add("talk work=1h0.5s sleep=-3us")
+	f.Add(`talk work=0s sleep=0s greeting="\xff \\u2026"`)
 	f.Add("echo work=9999999999h sleep=")
 	f.Fuzz(func(t *testing.T, text string) {
 		s, err := Parse(text)

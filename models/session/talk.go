@@ -19,8 +19,12 @@ type talk struct {
 	ended bool   // the client has finished, or said "exit"
 }
 
-func newTalk(id int) *talk {
-	return &talk{id: id, heard: fmt.Appendf(nil, "client %d is here\n", id)}
+func newTalk(id int, greeting string) *talk {
+	t := &talk{id: id, heard: fmt.Appendf(nil, "client %d is here\n", id)}
+	if greeting != "" {
+		t.out = append([]byte(greeting), '\n')
+	}
+	return t
 }
 
 func (t *talk) Feed(p []byte) {
