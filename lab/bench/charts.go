@@ -1,8 +1,8 @@
 package bench
 
 import (
-	"encoding/base64"
 	"fmt"
+	"html/template"
 	"math"
 	"os"
 	"path/filepath"
@@ -15,10 +15,8 @@ import (
 // A Picture is a chart that is ready, with the name that its file gets.
 type Picture struct{ Name, Title, SVG string }
 
-// Data is the picture as a part of a page's text, so that the page is one file.
-func (p Picture) Data() string {
-	return "data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString([]byte(p.SVG))
-}
+// Data is the picture as a part of a page's text.
+func (p Picture) Data() template.URL { return report.Picture([]byte(p.SVG)) }
 
 // Pictures are the charts of a result, as far as there is something to show.
 func (r Result) Pictures() (all []Picture) {

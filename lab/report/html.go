@@ -4,11 +4,10 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"fmt"
+	"html/template"
 	"io"
 	"path"
 	"strings"
-	"text/template"
-	"text/template/parse"
 )
 
 //go:embed page.html
@@ -16,44 +15,16 @@ var page string
 
 // HTML writes one page that needs nothing else: the matrix, and behind each
 // cell its story.
-//
-// text/template is enough, and it is in the program already: html/template
-// would make every child of the process model start later. In exchange the page
-// puts values into text and into quoted attributes only, and nowhere else.
 func (v Verify) HTML(w io.Writer) error { return Page(w, page, v.shown().view()) }
 
-// Page fills in the text of a page. All values are escaped.
-func Page(w io.Writer, text string, values any) error {
-	t, err := template.New("page").Parse(text)
+// Page fills in the text of a page. The template escapes each value for the
+// place where it stands.
+func Page(w io.Writer, page string, values any) error {
+	t, err := template.New("page").Parse(page)
 	if err != nil {
 		return err
 	}
-	escapeValues(t.Tree.Root)
 	return t.Execute(w, values)
-}
-
-// escapeValues adds "| html" to each value of a template, so that none can be
-// forgotten.
-func escapeValues(list *parse.ListNode) {
-	if list == nil {
-		return
-	}
-	for _, node := range list.Nodes {
-		switch node := node.(type) {
-		case *parse.ActionNode:
-			html := &parse.CommandNode{NodeType: parse.NodeCommand, Args: []parse.Node{parse.NewIdentifier("html")}}
-			node.Pipe.Cmds = append(node.Pipe.Cmds, html)
-		case *parse.IfNode:
-			escapeValues(node.List)
-			escapeValues(node.ElseList)
-		case *parse.RangeNode:
-			escapeValues(node.List)
-			escapeValues(node.ElseList)
-		case *parse.WithNode:
-			escapeValues(node.List)
-			escapeValues(node.ElseList)
-		}
-	}
 }
 
 // A view is what the page shows, in its order.
@@ -85,8 +56,8 @@ type viewCell struct {
 	Kind, Symbol, Verdict, Subject, Anchor string
 	Seconds                                string
 	Bytes                                  string
-	Drawn                                  string // the diagram as text
-	SVG                                    string // and as a picture, in base64
+	Drawn                                  string       // the diagram as text
+	SVG                                    template.URL // and as a picture
 }
 
 func (v Verify) view() view {
@@ -130,6 +101,10 @@ func (c Check) cell(subject, anchor string) viewCell {
 	if c.Status == Fail && c.Level == Should {
 		kind = "should"
 	}
+	var picture template.URL
+	if svg := c.svg(); svg != nil {
+		picture = Picture(svg)
+	}
 	return viewCell{
 		Check:   c,
 		Kind:    kind,
@@ -140,6 +115,11 @@ func (c Check) cell(subject, anchor string) viewCell {
 		Seconds: inSeconds(c.MS),
 		Bytes:   strings.Join(c.Diff, "\n"),
 		Drawn:   c.drawn(0),
-		SVG:     base64.StdEncoding.EncodeToString(c.svg()),
+		SVG:     picture,
 	}
+}
+
+// Picture is an SVG as a part of a page's text, so that the page is one file.
+func Picture(svg []byte) template.URL {
+	return template.URL("data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString(svg))
 }
