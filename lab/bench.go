@@ -16,30 +16,31 @@ import (
 
 	"socketlab/lab/bench"
 	"socketlab/lab/bench/twin"
+	"socketlab/lab/report"
 )
 
 type benchCmd struct {
-	Model    modelsFlag     `predictor:"models" placeholder:"NAME,…" help:"Which models, or all; all is the default where no command is given."`
-	Mode     string         `enum:"echo,churn,idle" default:"echo" help:"echo: ask, wait, ask again; churn: connect, ask, close; idle: clients that say nothing (${default})."`
-	Clients  []int          `default:"1,10,100" placeholder:"N" help:"How many clients at once (${default})."`
-	Active   int            `placeholder:"N" help:"With --idle: how many clients are busy among the silent ones; 10 if not said."`
-	Idle     []int          `placeholder:"N" help:"How many silent clients there are besides, such as 0,100,1000,10000."`
-	Size     []int          `default:"64" placeholder:"BYTES" help:"Bytes of a message (${default})."`
-	Rate     float64        `placeholder:"N" help:"Open loop: N requests/s in all, on a plan that does not wait for answers."`
-	Duration time.Duration  `default:"1s" placeholder:"TIME" help:"How long one run takes (${default})."`
-	Rounds   int            `default:"5" placeholder:"N" help:"How often everything is measured, in turn (${default}). Below five no difference is told."`
-	Freeze   time.Duration  `placeholder:"TIME" help:"Stop the server (SIGSTOP) for so long in the middle of each run."`
-	Work     time.Duration  `placeholder:"TIME" help:"Have our models burn so much CPU for each message."`
-	Sleep    time.Duration  `placeholder:"TIME" help:"Have our models sleep so long for each message."`
-	Syscalls bool           `help:"Count system calls too, in a short run of its own: with perf, or else strace, or else the probes of our models."`
-	Twin     bool           `help:"Measure the twin in C of each model too, as far as there is one. A C compiler builds it here."`
-	Limit    int            `placeholder:"N" help:"How many clients the command serves at once by design; 0, the default: no limit."`
-	Timeout  time.Duration  `default:"5s" placeholder:"TIME" help:"How long a client waits for any one byte (${default})."`
-	Threads  int            `placeholder:"N" help:"Threads of the generator, each with a CPU of its own; 0, the default: half the CPUs, and four at most."`
-	Baseline string         `placeholder:"FILE" help:"Compare with an earlier run: FILE is of --report=json=FILE."`
-	JSON     bool           `name:"json" help:"Print one JSON document, schema lab.bench/1."`
-	Report   []bench.Target `sep:"none" placeholder:"FORMAT=FILE" help:"Write a report too, once for each --report: json, csv, gobench, hgrm, markdown, html, or svg with a folder. FILE - is standard output; what people read then goes to standard error."`
-	Command  []string       `arg:"" optional:"" help:"Any server: {port} in it is replaced. Without it, the port is appended; PORT is set too."`
+	Model    modelsFlag      `predictor:"models" placeholder:"NAME,…" help:"Which models, or all; all is the default where no command is given."`
+	Mode     string          `enum:"echo,churn,idle" default:"echo" help:"echo: ask, wait, ask again; churn: connect, ask, close; idle: clients that say nothing (${default})."`
+	Clients  []int           `default:"1,10,100" placeholder:"N" help:"How many clients at once (${default})."`
+	Active   int             `placeholder:"N" help:"With --idle: how many clients are busy among the silent ones; 10 if not said."`
+	Idle     []int           `placeholder:"N" help:"How many silent clients there are besides, such as 0,100,1000,10000."`
+	Size     []int           `default:"64" placeholder:"BYTES" help:"Bytes of a message (${default})."`
+	Rate     float64         `placeholder:"N" help:"Open loop: N requests/s in all, on a plan that does not wait for answers."`
+	Duration time.Duration   `default:"1s" placeholder:"TIME" help:"How long one run takes (${default})."`
+	Rounds   int             `default:"5" placeholder:"N" help:"How often everything is measured, in turn (${default}). Below five no difference is told."`
+	Freeze   time.Duration   `placeholder:"TIME" help:"Stop the server (SIGSTOP) for so long in the middle of each run."`
+	Work     time.Duration   `placeholder:"TIME" help:"Have our models burn so much CPU for each message."`
+	Sleep    time.Duration   `placeholder:"TIME" help:"Have our models sleep so long for each message."`
+	Syscalls bool            `help:"Count system calls too, in a short run of its own: with perf, or else strace, or else the probes of our models."`
+	Twin     bool            `help:"Measure the twin in C of each model too, as far as there is one. A C compiler builds it here."`
+	Limit    int             `placeholder:"N" help:"How many clients the command serves at once by design; 0, the default: no limit."`
+	Timeout  time.Duration   `default:"5s" placeholder:"TIME" help:"How long a client waits for any one byte (${default})."`
+	Threads  int             `placeholder:"N" help:"Threads of the generator, each with a CPU of its own; 0, the default: half the CPUs, and four at most."`
+	Baseline string          `placeholder:"FILE" help:"Compare with an earlier run: FILE is of --report=json=FILE."`
+	JSON     bool            `name:"json" help:"Print one JSON document, schema lab.bench/1."`
+	Report   []report.Target `sep:"none" placeholder:"FORMAT=FILE" help:"Write a report too, once for each --report: json, csv, gobench, hgrm, markdown, html, or svg with a folder. FILE - is standard output; what people read then goes to standard error."`
+	Command  []string        `arg:"" optional:"" help:"Any server: {port} in it is replaced. Without it, the port is appended; PORT is set too."`
 }
 
 func (benchCmd) Help() string {
@@ -93,7 +94,7 @@ func (cmd *benchCmd) Validate() error {
 	case cmd.Active > 0 && len(cmd.Idle) == 0:
 		return errors.New("--active is for --idle; without silent clients say --clients")
 	}
-	return distinct(cmd.Report, cmd.JSON)
+	return bench.Formats.Check(cmd.Report, cmd.JSON)
 }
 
 func (cmd *benchCmd) Run(color colorFlag) error {
@@ -107,7 +108,7 @@ func (cmd *benchCmd) Run(color colorFlag) error {
 	if err != nil {
 		return err
 	}
-	if err := bench.CheckTargets(cmd.Report); err != nil {
+	if err := bench.Formats.Try(cmd.Report); err != nil {
 		return err
 	}
 	var line progress
@@ -117,10 +118,8 @@ func (cmd *benchCmd) Run(color colorFlag) error {
 	if err != nil {
 		return err
 	}
-	if err := cmd.print(result, color); err != nil {
-		return err
-	}
-	if err := result.SaveAll(cmd.Report); err != nil {
+	// To print may be the end: who reads may have left, as head(1) does.
+	if err := errors.Join(bench.Formats.Save(result, cmd.Report), cmd.print(result, color)); err != nil {
 		return err
 	}
 	switch {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -52,6 +51,9 @@ func (cmd *compareCmd) Validate() error {
 	if cmd.Crowd < 1 {
 		return errors.New("--crowd is a number of clients; it must be positive")
 	}
+	if err := pageOfComparison.Check(cmd.pages(), false); err != nil {
+		return err
+	}
 	return cmd.bench().Validate()
 }
 
@@ -84,10 +86,9 @@ func (cmd *compareCmd) Run(color colorFlag) error {
 	if err := bench.CheckFiles(cmd.Crowd); err != nil {
 		return err
 	}
-	if cmd.HTML != "" {
-		if err := bench.CheckTargets([]bench.Target{{Target: report.Target{Format: "html", File: cmd.HTML}}}); err != nil {
-			return err
-		}
+	pages := cmd.pages()
+	if err := pageOfComparison.Try(pages); err != nil {
+		return err
 	}
 	ctx, stop := untilInterrupt()
 	defer stop()
@@ -101,13 +102,9 @@ func (cmd *compareCmd) Run(color colorFlag) error {
 		return err
 	}
 	style := color.style()
-	if err := written(os.Stdout, func(page io.Writer) { c.Text(page, style) }); err != nil {
+	printed := func(page io.Writer) { c.Text(page, style) }
+	if err := errors.Join(pageOfComparison.Save(c, pages), written(besides(pages), printed)); err != nil {
 		return err
-	}
-	if cmd.HTML != "" {
-		if err := c.save(cmd.HTML); err != nil {
-			return err
-		}
 	}
 	switch {
 	case c.measured.Partial:
@@ -273,8 +270,21 @@ func (c comparison) breaks() (lines []string) {
 	return lines
 }
 
-// save writes the page.
-func (c comparison) save(file string) error {
+// pageOfComparison is the only format that there is.
+var pageOfComparison = report.Formats[comparison]{{Name: "html", Write: comparison.page}}
+
+// pages are where the page goes.
+func (cmd *compareCmd) pages() (pages []report.Target) {
+	if cmd.HTML != "" {
+		var page report.Target
+		page.UnmarshalText([]byte("html=" + cmd.HTML)) // never fails
+		pages = append(pages, page)
+	}
+	return pages
+}
+
+// page writes the page.
+func (c comparison) page(w io.Writer) error {
 	v := c.measured.View()
 	v.Title = "lab compare"
 	v.Lead = strings.Split(c.verified.Summary(), "\n")
@@ -291,11 +301,7 @@ func (c comparison) save(file string) error {
 	for _, s := range c.verified.Subjects {
 		v.Cards = append(v.Cards, cardOf(s))
 	}
-	var page bytes.Buffer
-	if err := v.Write(&page); err != nil {
-		return err
-	}
-	return report.Target{Format: "html", File: file}.Write(page.Bytes())
+	return v.Write(w)
 }
 
 // cardOf is what a model says of itself, or how a command was started.

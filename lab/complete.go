@@ -54,7 +54,7 @@ var predictors = kongplete.WithPredictors(map[string]complete.Predictor{
 	"models":     list(func() []string { return append(modelNames(), "all") }),
 	"checks":     list(checkIDs),
 	"weights":    list(func() []string { return withEquals(checkIDs()) }),
-	"reports":    complete.PredictFunc(func(complete.Args) []string { return withEquals(report.Formats()) }),
+	"reports":    complete.PredictFunc(func(complete.Args) []string { return withEquals(report.VerifyFormats.Names()) }),
 })
 
 func checkIDs() (ids []string) {

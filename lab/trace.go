@@ -13,9 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
-
 	"socketlab/lab/diagram"
+	"socketlab/lab/report"
 	"socketlab/lab/subject"
 	"socketlab/lab/trace"
 )
@@ -105,12 +104,7 @@ func (cmd *traceCmd) save(recording trace.Recording, color colorFlag) error {
 		_, err := os.Stdout.Write(drawn.Bytes())
 		return err
 	}
-	// A device or a link, such as /dev/stdout, is written to; to replace it
-	// would do harm.
-	if there, err := os.Lstat(cmd.Output); err == nil && !there.Mode().IsRegular() {
-		return os.WriteFile(cmd.Output, drawn.Bytes(), 0o644)
-	}
-	return renameio.WriteFile(cmd.Output, drawn.Bytes(), 0o644, renameio.WithTempDir(filepath.Dir(cmd.Output)))
+	return report.Target{File: cmd.Output}.Write(drawn.Bytes())
 }
 
 // hasRoom finds out before anything is recorded that the output has no place.
@@ -118,14 +112,7 @@ func (cmd *traceCmd) hasRoom() error {
 	if cmd.Output == "" {
 		return nil
 	}
-	folder := filepath.Dir(cmd.Output)
-	if there, err := os.Stat(folder); err != nil || !there.IsDir() {
-		return fmt.Errorf("cannot write %s: there is no folder %s", cmd.Output, folder)
-	}
-	if there, err := os.Stat(cmd.Output); err == nil && there.IsDir() {
-		return fmt.Errorf("cannot write %s: it is a folder", cmd.Output)
-	}
-	return nil
+	return report.Target{File: cmd.Output}.Try()
 }
 
 // server is how to start what the scene is played with.

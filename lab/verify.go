@@ -76,7 +76,7 @@ func (cmd *verifyCmd) Validate() error {
 	case cmd.Broken && (len(cmd.Model.models) > 0 || len(cmd.Report) > 0 || cmd.Trace):
 		return errors.New("--broken has servers of its own, and a table of its own: leave out --model, --report and --trace-failures")
 	}
-	return distinct(cmd.Report, cmd.JSON)
+	return report.VerifyFormats.Check(cmd.Report, cmd.JSON)
 }
 
 func (cmd *verifyCmd) Run(color colorFlag) error {
@@ -106,10 +106,7 @@ func (cmd *verifyCmd) Run(color colorFlag) error {
 	if err != nil {
 		return err
 	}
-	for _, to := range cmd.Report {
-		err = errors.Join(err, to.Try())
-	}
-	if err != nil {
+	if err := report.VerifyFormats.Try(cmd.Report); err != nil {
 		return err
 	}
 	ctx, stop := untilInterrupt()
@@ -147,10 +144,10 @@ func (cmd *verifyCmd) Run(color colorFlag) error {
 	}
 	if err != nil {
 		result.Failure = err.Error() // a grader wants a report of this too
-		return errors.Join(err, cmd.save(result))
+		return errors.Join(err, result.Save(cmd.Report...))
 	}
 	// To print may be the end: who reads may have left, as head(1) does.
-	if err := errors.Join(cmd.save(result), cmd.print(result, color.style())); err != nil {
+	if err := errors.Join(result.Save(cmd.Report...), cmd.print(result, color.style())); err != nil {
 		return err
 	}
 	return verdict(result, cmd.Strict)
@@ -170,15 +167,6 @@ func written(to *os.File, write func(page io.Writer)) error {
 	write(&page)
 	_, err := to.Write(page.Bytes())
 	return err
-}
-
-// save writes all reports, also if one of them cannot be written.
-func (cmd *verifyCmd) save(result report.Verify) error {
-	var errs []error
-	for _, to := range cmd.Report {
-		errs = append(errs, result.Save(to))
-	}
-	return errors.Join(errs...)
 }
 
 // options are the flags that say how to verify.

@@ -1,13 +1,9 @@
 package bench
 
 import (
-	"bytes"
 	"encoding/csv"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,77 +12,15 @@ import (
 	"socketlab/lab/text"
 )
 
-// A format is one way to write a result.
-type format struct {
-	name  string
-	write func(Result, io.Writer) error
-}
-
-// formats but for svg, which is several files.
-var formats = []format{
-	{"json", Result.JSON},
-	{"csv", Result.CSV},
-	{"gobench", Result.GoBench},
-	{"hgrm", Result.HGRM},
-	{"markdown", Result.Markdown},
-	{"html", Result.HTML},
-}
-
-// A Target is where a report goes, and in which format: the value of --report.
-type Target struct{ report.Target }
-
-// UnmarshalText takes FORMAT=FILE.
-func (t *Target) UnmarshalText(text []byte) error {
-	t.Format, t.File, _ = strings.Cut(string(text), "=")
-	known := []string{}
-	for _, f := range formats {
-		known = append(known, f.name)
-	}
-	known = append(known, "svg")
-	switch {
-	case !slices.Contains(known, t.Format):
-		return fmt.Errorf("no format %q; there are %s", t.Format, strings.Join(known, ", "))
-	case t.File == "" && t.Format == "svg":
-		return errors.New("where to? say svg=FOLDER")
-	case t.File == "":
-		return fmt.Errorf("where to? say %s=FILE; - is standard output", t.Format)
-	}
-	return nil
-}
-
-// CheckTargets reports whether the folder of each report is there: it would be a
-// pity to find out when all is measured.
-func CheckTargets(targets []Target) error {
-	for _, to := range targets {
-		if to.File == "-" || to.Format == "svg" {
-			continue
-		}
-		if _, err := os.Stat(filepath.Dir(to.File)); err != nil {
-			return fmt.Errorf("cannot write the %s report to %s: there is no folder %s", to.Format, to.File, filepath.Dir(to.File))
-		}
-	}
-	return nil
-}
-
-// SaveAll writes all reports, also if one of them cannot be written.
-func (r Result) SaveAll(targets []Target) error {
-	var errs []error
-	for _, to := range targets {
-		errs = append(errs, r.save(to))
-	}
-	return errors.Join(errs...)
-}
-
-func (r Result) save(to Target) error {
-	if to.Format == "svg" {
-		return r.saveCharts(to.File)
-	}
-	i := slices.IndexFunc(formats, func(f format) bool { return f.name == to.Format })
-	var text bytes.Buffer
-	if err := formats[i].write(r, &text); err != nil {
-		return fmt.Errorf("cannot make the %s report: %w", to.Format, err)
-	}
-	return to.Write(text.Bytes())
+// Formats are the ways to write a result.
+var Formats = report.Formats[Result]{
+	{Name: "json", Write: Result.JSON},
+	{Name: "csv", Write: Result.CSV},
+	{Name: "gobench", Write: Result.GoBench},
+	{Name: "hgrm", Write: Result.HGRM},
+	{Name: "markdown", Write: Result.Markdown},
+	{Name: "html", Write: Result.HTML},
+	{Name: "svg", Folder: Result.saveCharts},
 }
 
 // Failed reports whether a server did not do what was measured.

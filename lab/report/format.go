@@ -6,144 +6,115 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
-	"syscall"
-
-	"github.com/google/renameio/v2"
 )
 
-// A format is one way to write results.
-type format struct {
-	name  string
-	write func(Verify, io.Writer) error
+// A Format is one way to write a result. Either it is one text, or it is several
+// files in a folder.
+type Format[R any] struct {
+	Name   string
+	Write  func(R, io.Writer) error
+	Folder func(R, string) error
 }
 
-var formats = []format{
-	{"json", Verify.JSON},
-	{"junit", Verify.JUnit},
-	{"tap", Verify.TAP},
-	{"tap13", Verify.TAP13},
-	{"gradescope", Verify.Gradescope},
-	{"github", Verify.GitHub},
-	{"html", Verify.HTML},
-	{"markdown", Verify.Markdown},
+// Formats are all ways to write a result.
+type Formats[R any] []Format[R]
+
+// VerifyFormats are those of lab verify.
+var VerifyFormats = Formats[Verify]{
+	{Name: "json", Write: Verify.JSON},
+	{Name: "junit", Write: Verify.JUnit},
+	{Name: "tap", Write: Verify.TAP},
+	{Name: "tap13", Write: Verify.TAP13},
+	{Name: "gradescope", Write: Verify.Gradescope},
+	{Name: "github", Write: Verify.GitHub},
+	{Name: "html", Write: Verify.HTML},
+	{Name: "markdown", Write: Verify.Markdown},
 }
 
-// A Target is where a report goes, and in which format: the value of --report.
-type Target struct {
-	Format string
-	File   string // "-" is standard output
-}
-
-// UnmarshalText takes FORMAT=FILE.
-func (t *Target) UnmarshalText(text []byte) error {
-	t.Format, t.File, _ = strings.Cut(string(text), "=")
-	if _, err := formatNamed(t.Format); err != nil {
-		return err
-	}
-	if t.File == "" {
-		return fmt.Errorf("where to? say %s=FILE; - is standard output", t.Format)
-	}
-	return nil
-}
-
-// Where says in which format it goes where.
-func (t Target) Where() (format, file string) { return t.Format, t.File }
-
-// Formats are their names.
-func Formats() (names []string) {
-	for _, f := range formats {
-		names = append(names, f.name)
+// Names are those of the formats.
+func (f Formats[R]) Names() (names []string) {
+	for _, format := range f {
+		names = append(names, format.Name)
 	}
 	return names
 }
 
-func formatNamed(name string) (format, error) {
-	for _, f := range formats {
-		if f.name == name {
-			return f, nil
-		}
+func (f Formats[R]) of(to Target) (Format[R], error) {
+	i := slices.IndexFunc(f, func(format Format[R]) bool { return format.Name == to.Format })
+	if i < 0 {
+		return Format[R]{}, fmt.Errorf("no format %q; there are %s", to.Format, strings.Join(f.Names(), ", "))
 	}
-	return format{}, fmt.Errorf("no format %q; there are %s", name, strings.Join(Formats(), ", "))
+	return f[i], nil
 }
 
-// Save writes the report to its target. A file that was there is replaced as a
-// whole: whoever looks sees the old one or the new one.
-func (v Verify) Save(to Target) error {
-	format, err := formatNamed(to.Format)
-	if err != nil {
-		return err
-	}
-	var report bytes.Buffer
-	if err := format.write(v, &report); err != nil {
-		return fmt.Errorf("cannot make the %s report: %w", to.Format, err)
-	}
-	if err := to.Write(report.Bytes()); err != nil {
-		return err
-	}
-	if to.Format == "github" {
-		return v.stepSummary()
+// Check refuses targets that make no sense: an unknown format, no file, two
+// reports in one place. If stdout, standard output is taken already.
+func (f Formats[R]) Check(targets []Target, stdout bool) error {
+	for i, to := range targets {
+		format, err := f.of(to)
+		switch {
+		case err != nil:
+			return err
+		case format.Folder != nil && (to.File == "" || to.File == "-"):
+			return fmt.Errorf("where to? say %s=FOLDER: it is several files", to.Format)
+		case to.File == "":
+			return fmt.Errorf("where to? say %s=FILE; - is standard output", to.Format)
+		case to.taken(targets[:i], stdout):
+			return fmt.Errorf("--report=%s=%s: something else goes there already; choose another FILE", to.Format, to.File)
+		}
 	}
 	return nil
 }
 
-// Try finds out whether a report can be written there, before the work that it
-// is to be about.
-func (t Target) Try() error {
-	there, err := os.Stat(t.File)
-	switch {
-	case t.File == "-", err == nil && !there.Mode().IsRegular() && !there.IsDir():
-		return nil // a device is found out about by writing to it
-	case err == nil && there.IsDir():
-		err = syscall.EISDIR
-	default:
-		var try *os.File
-		if try, err = os.CreateTemp(filepath.Dir(t.File), ".lab-"); err == nil {
-			try.Close()
-			err = os.Remove(try.Name())
+// Try finds out whether all reports can be written, before the work that they
+// are to be about.
+func (f Formats[R]) Try(targets []Target) error {
+	var errs []error
+	for _, to := range targets {
+		format, err := f.of(to)
+		switch {
+		case err != nil:
+		case format.Folder != nil:
+			err = to.tryFolder()
+		default:
+			err = to.Try()
 		}
+		errs = append(errs, err)
 	}
-	return t.complain(err)
+	return errors.Join(errs...)
 }
 
-// Write puts a report where it goes, as a whole.
-func (t Target) Write(report []byte) error { return t.complain(t.put(report)) }
-
-func (t Target) complain(err error) error {
-	if err == nil {
-		return nil
+// Save writes all reports, also if one of them cannot be written.
+func (f Formats[R]) Save(result R, targets []Target) error {
+	var errs []error
+	for _, to := range targets {
+		errs = append(errs, f.save(result, to))
 	}
-	return fmt.Errorf("cannot write the %s report to %s: %w", t.Format, t.File, explain(err, t.File))
+	return errors.Join(errs...)
 }
 
-func (t Target) put(report []byte) error {
-	if t.File == "-" {
-		_, err := os.Stdout.Write(report)
+func (f Formats[R]) save(result R, to Target) error {
+	format, err := f.of(to)
+	if err != nil {
 		return err
 	}
-	// A device or a link, such as /dev/stdout, is written to; to replace it
-	// would do harm.
-	if there, err := os.Lstat(t.File); err == nil && !there.Mode().IsRegular() {
-		return os.WriteFile(t.File, report, 0o644)
+	if format.Folder != nil {
+		return format.Folder(result, to.File)
 	}
-	return renameio.WriteFile(t.File, report, 0o644, renameio.WithTempDir(filepath.Dir(t.File)))
+	var report bytes.Buffer
+	if err := format.Write(result, &report); err != nil {
+		return fmt.Errorf("cannot make the %s report: %w", to.Format, err)
+	}
+	return to.Write(report.Bytes())
 }
 
-// explain is the cause of an error alone, without the name of the temporary
-// file, and the cure.
-func explain(err error, file string) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		err = path.Err
-	}
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w; make its folder first: mkdir -p %s", err, filepath.Dir(file))
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%w; choose a folder that you may write to", err)
+// Save writes the reports on v. GitHub shows one on the page of the run, too.
+func (v Verify) Save(targets ...Target) error {
+	err := VerifyFormats.Save(v, targets)
+	if slices.ContainsFunc(targets, func(to Target) bool { return to.Format == "github" }) {
+		err = errors.Join(err, v.stepSummary())
 	}
 	return err
 }

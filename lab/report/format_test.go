@@ -592,9 +592,49 @@ func TestTarget(t *testing.T) {
 	} {
 		var got Target
 		err := got.UnmarshalText([]byte(test.text))
+		if err == nil {
+			err = VerifyFormats.Check([]Target{got}, false)
+		}
 		if test.err == "" && (err != nil || got != test.want) || test.err != "" && (err == nil || err.Error() != test.err) {
 			t.Errorf("%q: %v, %v; want %v, %s", test.text, got, err, test.want, test.err)
 		}
+	}
+}
+
+// One place takes one report, however it is spelled.
+func TestTargetTaken(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for _, err := range []error{
+		os.Mkdir("d", 0o755), os.Symlink("d", "e"), os.WriteFile("d/there", nil, 0o644), os.Link("d/there", "hard"), os.Symlink("d/there", "soft"),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		a, b  string
+		taken bool
+	}{
+		{"json=-", "tap=/dev/stdout", true},
+		{"json=-", "tap=/dev/../dev/fd/1", true},
+		{"json=new", "tap=./new", true},
+		{"json=new", "tap=" + dir + "/new", true},
+		{"json=d/new", "tap=e/new", true},
+		{"json=d/there", "tap=hard", true},
+		{"json=d/there", "tap=soft", true},
+		{"json=new", "tap=d/new", false},
+		{"json=-", "tap=new", false},
+	} {
+		targets := make([]Target, 2)
+		targets[0].UnmarshalText([]byte(test.a))
+		targets[1].UnmarshalText([]byte(test.b))
+		if err := VerifyFormats.Check(targets, false); (err != nil) != test.taken {
+			t.Errorf("%s and %s: %v", test.a, test.b, err)
+		}
+	}
+	if err := VerifyFormats.Check([]Target{{"json", "-"}}, true); err == nil {
+		t.Error("standard output is taken twice")
 	}
 }
 

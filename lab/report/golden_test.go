@@ -38,23 +38,23 @@ func golden(t *testing.T, name string, got []byte) {
 // written is v in a format.
 func written(t *testing.T, name string, v Verify) []byte {
 	t.Helper()
-	format, err := formatNamed(name)
+	format, err := VerifyFormats.of(Target{Format: name})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
-	if err := format.write(v, &b); err != nil {
+	if err := format.Write(v, &b); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
 }
 
 func TestFormats(t *testing.T) {
-	for _, format := range formats {
-		t.Run(format.name, func(t *testing.T) {
-			golden(t, "sample."+format.name, written(t, format.name, sample()))
-			golden(t, "silent."+format.name, written(t, format.name, silent()))
-			golden(t, "deaf."+format.name, written(t, format.name, deaf()))
+	for _, format := range VerifyFormats {
+		t.Run(format.Name, func(t *testing.T) {
+			golden(t, "sample."+format.Name, written(t, format.Name, sample()))
+			golden(t, "silent."+format.Name, written(t, format.Name, silent()))
+			golden(t, "deaf."+format.Name, written(t, format.Name, deaf()))
 		})
 	}
 }
@@ -62,11 +62,11 @@ func TestFormats(t *testing.T) {
 // A report changes nothing in the results: the next one is made from them too.
 func TestFormatsLeaveResultsAlone(t *testing.T) {
 	for name, v := range samples {
-		for _, format := range formats {
+		for _, format := range VerifyFormats {
 			results := v()
-			written(t, format.name, results)
+			written(t, format.Name, results)
 			if diff := cmp.Diff(v(), results); diff != "" {
-				t.Errorf("%s changed %s:\n%s", format.name, name, diff)
+				t.Errorf("%s changed %s:\n%s", format.Name, name, diff)
 			}
 		}
 	}
