@@ -19,23 +19,24 @@ import (
 	"golang.org/x/term"
 
 	"socketlab/lab/experiment"
+	"socketlab/lab/report"
 	"socketlab/lab/trace"
 )
 
 type expCmd struct {
-	Name     string             `arg:"" optional:"" predictor:"experiment" help:"Which experiment, or all; without it, the list."`
-	Predict  string             `placeholder:"LETTER" help:"Your prediction. Without it you are asked, at a terminal."`
-	Seed     uint64             `default:"1" placeholder:"N" help:"Which variant (${default}): other numbers, and the answers in another order."`
-	Key      bool               `help:"Show the answer that belongs to the seed, and run nothing: for teachers."`
-	Model    modelsFlag         `predictor:"models" placeholder:"NAME,…" help:"Which models are the columns, where the experiment is about models."`
-	Repaired bool               `help:"Run it with the bug mended."`
-	ShowBug  bool               `help:"Show what is wrong in the program, and what is right, and run nothing."`
-	JSON     bool               `name:"json" help:"Print one JSON document, schema lab.exp/1."`
-	Report   []experiment.Target `sep:"none" placeholder:"html=FILE" help:"Write a page for the browser, too. FILE - is standard output."`
-	Slide    bool               `help:"Make the page for a projector: large type, one screen for each experiment."`
-	Here     string             `hidden:"" enum:",private,shared" default:"" help:"Run it in this process, in a network that is private or shared."`
-	Because  string             `hidden:"" help:"Why the network is shared."`
-	Command  []string           `arg:"" optional:"" help:"A server of your own as one more column: {port} in it is replaced."`
+	Name     string          `arg:"" optional:"" predictor:"experiment" help:"Which experiment, or all; without it, the list."`
+	Predict  string          `placeholder:"LETTER" help:"Your prediction. Without it you are asked, at a terminal."`
+	Seed     uint64          `default:"1" placeholder:"N" help:"Which variant (${default}): other numbers, and the answers in another order."`
+	Key      bool            `help:"Show the answer that belongs to the seed, and run nothing: for teachers."`
+	Model    modelsFlag      `predictor:"models" placeholder:"NAME,…" help:"Which models are the columns, where the experiment is about models."`
+	Repaired bool            `help:"Run it with the bug mended."`
+	ShowBug  bool            `help:"Show what is wrong in the program, and what is right, and run nothing."`
+	JSON     bool            `name:"json" help:"Print one JSON document, schema lab.exp/1."`
+	Report   []report.Target `sep:"none" placeholder:"html=FILE" help:"Write a page for the browser, too. FILE - is standard output."`
+	Slide    bool            `help:"Make the page for a projector: large type, one screen for each experiment."`
+	Here     string          `hidden:"" enum:",private,shared" default:"" help:"Run it in this process, in a network that is private or shared."`
+	Because  string          `hidden:"" help:"Why the network is shared."`
+	Command  []string        `arg:"" optional:"" help:"A server of your own as one more column: {port} in it is replaced."`
 }
 
 func (expCmd) Help() string {
@@ -67,7 +68,7 @@ func (cmd *expCmd) Validate() error {
 	case cmd.Slide && len(cmd.Report) == 0:
 		return errors.New("--slide is for a page: add --report=html=FILE")
 	}
-	return distinct(cmd.Report, cmd.JSON)
+	return experiment.Formats(cmd.Slide).Check(cmd.Report, cmd.JSON)
 }
 
 func (cmd *expCmd) Run(color colorFlag) error {
@@ -86,10 +87,7 @@ func (cmd *expCmd) Run(color colorFlag) error {
 			}
 		})
 	}
-	for _, to := range cmd.Report {
-		err = errors.Join(err, to.Try())
-	}
-	if err != nil {
+	if err := experiment.Formats(cmd.Slide).Try(cmd.Report); err != nil {
 		return err
 	}
 	ctx, stop := untilInterrupt()
@@ -101,9 +99,7 @@ func (cmd *expCmd) Run(color colorFlag) error {
 	if err != nil {
 		return err
 	}
-	for _, to := range cmd.Report {
-		err = errors.Join(err, document.Save(to, cmd.Slide))
-	}
+	err = experiment.Formats(cmd.Slide).Save(document, cmd.Report)
 	if cmd.JSON {
 		err = errors.Join(err, document.JSON(os.Stdout))
 	}

@@ -1,11 +1,9 @@
 package experiment
 
 import (
-	"bytes"
 	_ "embed"
 	"fmt"
 	"io"
-	"strings"
 
 	"socketlab/lab/report"
 )
@@ -13,25 +11,10 @@ import (
 //go:embed page.html
 var page string
 
-// A Target is where a page goes: the value of --report.
-type Target struct{ report.Target }
-
-// UnmarshalText takes html=FILE.
-func (t *Target) UnmarshalText(text []byte) error {
-	t.Format, t.File, _ = strings.Cut(string(text), "=")
-	if t.Format != "html" || t.File == "" {
-		return fmt.Errorf("%q: a report of experiments is a page: say html=FILE; - is standard output", text)
-	}
-	return nil
-}
-
-// Save writes the page, for a projector if it is to be slides.
-func (d Document) Save(to Target, slides bool) error {
-	var b bytes.Buffer
-	if err := d.HTML(&b, slides); err != nil {
-		return err
-	}
-	return to.Write(b.Bytes())
+// Formats are the ways to write a document: a page, for a projector if it is to
+// be slides.
+func Formats(slides bool) report.Formats[Document] {
+	return report.Formats[Document]{{Name: "html", Write: func(d Document, w io.Writer) error { return d.HTML(w, slides) }}}
 }
 
 // HTML writes one page that needs nothing else.

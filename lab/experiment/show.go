@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
 
+	"socketlab/lab/text"
 	"socketlab/models"
 )
 
@@ -95,11 +95,11 @@ func (r Result) table(w io.Writer) {
 	widths := columnWidths(lines)
 	fmt.Fprintln(w)
 	for _, line := range lines {
-		text := ""
+		row := ""
 		for i, cell := range line {
-			text += "  " + cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+1)
+			row += "  " + text.Left(cell, widths[i]+1)
 		}
-		fmt.Fprintln(w, strings.TrimRight(text, " "))
+		fmt.Fprintln(w, strings.TrimRight(row, " "))
 	}
 	fmt.Fprintln(w)
 }
@@ -127,39 +127,25 @@ func columnWidths(lines [][]string) []int {
 	widths := make([]int, len(lines[0]))
 	for _, line := range lines {
 		for i, cell := range line {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+			widths[i] = max(widths[i], text.Width(cell))
 		}
 	}
 	return widths
 }
 
-// folded breaks a text between words, and indents all lines but the first.
-func folded(text string, width, indent int) string {
-	var b strings.Builder
-	used := 0
-	for i, word := range strings.Fields(text) {
-		n := utf8.RuneCountInString(word)
-		if i > 0 && used+1+n > width {
-			b.WriteString("\n" + strings.Repeat(" ", indent))
-			used = 0
-		} else if i > 0 {
-			b.WriteString(" ")
-			used++
-		}
-		b.WriteString(word)
-		used += n
-	}
-	return b.String()
+// folded breaks a sentence between words, and indents all lines but the first.
+func folded(s string, width, indent int) string {
+	return strings.Join(text.Wrap(s, width), "\n"+strings.Repeat(" ", indent))
 }
 
 // where is the line of a page that the experiment is about: FILE:LINE.
 func (e Experiment) where() string {
 	file, word, _ := strings.Cut(e.Page, ":")
-	text, err := models.Source.ReadFile(strings.TrimPrefix(file, "models/"))
+	source, err := models.Source.ReadFile(strings.TrimPrefix(file, "models/"))
 	if err != nil {
 		return file
 	}
-	before, _, found := strings.Cut(string(text), word)
+	before, _, found := strings.Cut(string(source), word)
 	if !found {
 		return file
 	}
