@@ -3,10 +3,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,26 +19,27 @@ import (
 	"socketlab/lab/bench"
 	"socketlab/lab/bench/twin"
 	"socketlab/lab/report"
+	"socketlab/lab/text"
 )
 
 type benchCmd struct {
 	Model    modelsFlag      `predictor:"models" placeholder:"NAME,…" help:"Which models, or all; all is the default where no command is given."`
 	Mode     string          `enum:"echo,churn,idle" default:"echo" help:"echo: ask, wait, ask again; churn: connect, ask, close; idle: clients that say nothing (${default})."`
-	Clients  []int           `default:"1,10,100" placeholder:"N" help:"How many clients at once (${default})."`
-	Active   int             `placeholder:"N" help:"With --idle: how many clients are busy among the silent ones; 10 if not said."`
-	Idle     []int           `placeholder:"N" help:"How many silent clients there are besides, such as 0,100,1000,10000."`
-	Size     []int           `default:"64" placeholder:"BYTES" help:"Bytes of a message (${default})."`
-	Rate     float64         `placeholder:"N" help:"Open loop: N requests/s in all, on a plan that does not wait for answers."`
-	Duration time.Duration   `default:"1s" placeholder:"TIME" help:"How long one run takes (${default})."`
-	Rounds   int             `default:"5" placeholder:"N" help:"How often everything is measured, in turn (${default}). Below five no difference is told."`
+	Clients  []int           `default:"1,10,100" placeholder:"N" help:"How many clients at once (${default}); 100000 at most."`
+	Active   int             `placeholder:"N" help:"With --idle: how many clients are busy among the silent ones; 10 if not said, 100000 at most."`
+	Idle     []int           `placeholder:"N" help:"How many silent clients there are besides, such as 0,100,1000,10000; 100000 at most."`
+	Size     []int           `default:"64" placeholder:"BYTES" help:"Bytes of a message (${default}); 16777216 at most."`
+	Rate     float64         `placeholder:"N" help:"Open loop: N requests/s in all, on a plan that does not wait for answers; 10000000 at most."`
+	Duration time.Duration   `default:"1s" placeholder:"TIME" help:"How long one run takes (${default}); 1h at most."`
+	Rounds   int             `default:"5" placeholder:"N" help:"How often everything is measured, in turn (${default}); 1000 at most. Below five no difference is told."`
 	Freeze   time.Duration   `placeholder:"TIME" help:"Stop the server (SIGSTOP) for so long in the middle of each run."`
 	Work     time.Duration   `placeholder:"TIME" help:"Have our models burn so much CPU for each message."`
 	Sleep    time.Duration   `placeholder:"TIME" help:"Have our models sleep so long for each message."`
 	Syscalls bool            `help:"Count system calls too, in a short run of its own: with perf, or else strace, or else the probes of our models."`
 	Twin     bool            `help:"Measure the twin in C of each model too, as far as there is one. A C compiler builds it here."`
 	Limit    int             `placeholder:"N" help:"How many clients the command serves at once by design; 0, the default: no limit."`
-	Timeout  time.Duration   `default:"5s" placeholder:"TIME" help:"How long a client waits for any one byte (${default})."`
-	Threads  int             `placeholder:"N" help:"Threads of the generator, each with a CPU of its own; 0, the default: half the CPUs, and four at most."`
+	Timeout  time.Duration   `default:"5s" placeholder:"TIME" help:"How long a client waits for an answer (${default}); 10m at most."`
+	Threads  int             `placeholder:"N" help:"Threads of the generator, each with a CPU of its own; 64 at most. 0, the default: half the CPUs, and four at most."`
 	Baseline string          `placeholder:"FILE" help:"Compare with an earlier run: FILE is of --report=json=FILE."`
 	JSON     bool            `name:"json" help:"Print one JSON document, schema lab.bench/1."`
 	Report   []report.Target `sep:"none" placeholder:"FORMAT=FILE" help:"Write a report too, once for each --report: json, csv, gobench, hgrm, markdown, html, or svg with a folder. FILE - is standard output; what people read then goes to standard error."`
@@ -63,30 +66,54 @@ Exit codes: 0 measured; 1 a server answered wrongly; 2 it could not run; 80 wron
 command line; 130 interrupted, after what there was until then.`
 }
 
+// A bound is the range of a flag's values. What is beyond it would be taken for
+// a wish, and nobody lives to see its end.
+type bound[N int | time.Duration] struct {
+	flag        string
+	least, most N
+}
+
+func (b bound[N]) holds(values ...N) error {
+	for _, n := range values {
+		if n < b.least || n > b.most {
+			return fmt.Errorf("--%s=%v: it is from %v to %v", b.flag, n, b.least, b.most)
+		}
+	}
+	return nil
+}
+
+const (
+	mostClients = 100_000
+	mostTime    = time.Hour
+)
+
 // Validate refuses what the grammar lets pass.
 func (cmd *benchCmd) Validate() error {
-	const largest, fastest = 16 << 20, 10_000_000
+	const fastest = 10_000_000
+	err := cmp.Or(
+		noCommand(cmd.Command),
+		bound[int]{"clients", 1, mostClients}.holds(cmd.Clients...),
+		bound[int]{"active", 0, mostClients}.holds(cmd.Active),
+		bound[int]{"idle", 0, mostClients}.holds(cmd.Idle...),
+		bound[int]{"limit", 0, math.MaxInt}.holds(cmd.Limit),
+		bound[int]{"size", 1, 16 << 20}.holds(cmd.Size...),
+		bound[int]{"rounds", 1, 1000}.holds(cmd.Rounds),
+		bound[int]{"threads", 0, 64}.holds(cmd.Threads),
+		bound[time.Duration]{"duration", time.Microsecond, mostTime}.holds(cmd.Duration),
+		bound[time.Duration]{"timeout", time.Millisecond, 10 * time.Minute}.holds(cmd.Timeout),
+		bound[time.Duration]{"freeze", 0, mostTime}.holds(cmd.Freeze),
+		bound[time.Duration]{"work", 0, time.Minute}.holds(cmd.Work),
+		bound[time.Duration]{"sleep", 0, time.Minute}.holds(cmd.Sleep),
+	)
 	switch {
-	case cmd.Duration <= 0 || cmd.Timeout <= 0:
-		return errors.New("--duration and --timeout are times, such as 1s; they must be positive")
-	case min(cmd.Work, cmd.Sleep, cmd.Freeze) < 0:
-		return errors.New("--work, --sleep and --freeze are times, such as 2ms; they cannot be negative")
+	case err != nil:
+		return err
 	case cmd.Freeze >= cmd.Duration:
 		return fmt.Errorf("--freeze=%v does not fit into a run of %v; make --duration longer", cmd.Freeze, cmd.Duration)
-	case cmd.Rounds < 1:
-		return errors.New("--rounds is how often to measure; it must be positive")
-	case min(cmd.Limit, cmd.Threads, cmd.Active) < 0:
-		return errors.New("--limit, --threads and --active cannot be negative")
 	case !(cmd.Rate >= 0 && cmd.Rate <= fastest): // NaN is neither
 		return fmt.Errorf("--rate is a number of requests/s, %d at most", fastest)
 	case cmd.Rate > 0 && cmd.Rate*cmd.Duration.Seconds() < 1:
 		return fmt.Errorf("--rate=%v is not one request in a run of %v; make --duration longer", cmd.Rate, cmd.Duration)
-	case len(cmd.Clients) == 0 || slices.Min(cmd.Clients) < 1:
-		return errors.New("--clients are numbers of clients, such as 1,10,100; each must be positive")
-	case len(cmd.Idle) > 0 && slices.Min(cmd.Idle) < 0:
-		return errors.New("--idle are numbers of clients, such as 0,100,1000; none can be negative")
-	case slices.Min(cmd.Size) < 1 || slices.Max(cmd.Size) > largest:
-		return fmt.Errorf("--size is from 1 to %d bytes", largest)
 	case cmd.Mode != "echo" && (cmd.Rate > 0 || len(cmd.Idle) > 0):
 		return fmt.Errorf("--rate and --idle are for --mode=echo, not for %s", cmd.Mode)
 	case cmd.Twin && cmd.Work+cmd.Sleep > 0:
@@ -260,11 +287,11 @@ func (cmd *benchCmd) options() (o bench.Options, err error) {
 		return o, err
 	}
 	if was := baseline.Setting; was.Mode != o.Mode || was.Rate != o.Rate || was.Freeze != cmd.Freeze.Seconds() {
-		return o, fmt.Errorf("--baseline=%s is of another load: %s", cmd.Baseline, strings.Join(baseline.Asked, " "))
+		return o, fmt.Errorf("--baseline=%s is of another load: %s", cmd.Baseline, text.Line(strings.Join(baseline.Asked, " ")))
 	}
 	o.Baseline, o.Setting.Baseline = &baseline, cmd.Baseline
 	if baseline.Machine != bench.ThisMachine() {
-		fmt.Fprintf(os.Stderr, "lab: --baseline=%s is from another machine: %v; ratios mean little\n", strconv.Quote(cmd.Baseline), baseline.Machine)
+		fmt.Fprintf(os.Stderr, "lab: --baseline=%s is from another machine: %s; ratios mean little\n", strconv.Quote(cmd.Baseline), text.Line(baseline.Machine.String()))
 	}
 	return o, nil
 }

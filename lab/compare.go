@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,12 +22,12 @@ import (
 type compareCmd struct {
 	Model    modelsFlag    `predictor:"models" placeholder:"NAME,…" help:"Which models, or all; all is the default where no command is given."`
 	Check    []string      `predictor:"checks" placeholder:"GLOB" help:"Which checks; all, if none is named."`
-	Clients  []int         `default:"1,100" placeholder:"N" help:"How many busy clients to measure with (${default})."`
-	Crowd    int           `default:"1200" placeholder:"N" help:"How many clients come to see how many are served at once (${default})."`
-	Duration time.Duration `default:"200ms" placeholder:"TIME" help:"How long one run takes (${default})."`
-	Rounds   int           `default:"5" placeholder:"N" help:"How often everything is measured, in turn (${default})."`
+	Clients  []int         `default:"1,100" placeholder:"N" help:"How many busy clients to measure with (${default}); 100000 at most."`
+	Crowd    int           `default:"1200" placeholder:"N" help:"How many clients come to see how many are served at once (${default}); 100000 at most."`
+	Duration time.Duration `default:"200ms" placeholder:"TIME" help:"How long one run takes (${default}); 1h at most."`
+	Rounds   int           `default:"5" placeholder:"N" help:"How often everything is measured, in turn (${default}); 1000 at most."`
 	Limit    int           `placeholder:"N" help:"How many clients the command serves at once by design; 0, the default: no limit."`
-	Timeout  time.Duration `default:"5s" placeholder:"TIME" help:"How long to wait for any one event (${default})."`
+	Timeout  time.Duration `default:"5s" placeholder:"TIME" help:"How long to wait for any one event (${default}); 10m at most."`
 	HTML     string        `name:"html" placeholder:"FILE" help:"Write one page too: the table, the charts, the checks, the models' cards."`
 	Command  []string      `arg:"" optional:"" help:"Any server: {port} in it is replaced. Without it, the port is appended; PORT is set too."`
 }
@@ -48,13 +49,11 @@ Exit codes: 0 all behave the same; 1 a check failed, or a server answered wrongl
 
 // Validate refuses what the grammar lets pass.
 func (cmd *compareCmd) Validate() error {
-	if cmd.Crowd < 1 {
-		return errors.New("--crowd is a number of clients; it must be positive")
-	}
-	if err := pageOfComparison.Check(cmd.pages(), false); err != nil {
-		return err
-	}
-	return cmd.bench().Validate()
+	return cmp.Or(
+		bound[int]{"crowd", 1, mostClients}.holds(cmd.Crowd),
+		pageOfComparison.Check(cmd.pages(), false),
+		cmd.bench().Validate(),
+	)
 }
 
 // verify and bench are the commands that this one is made of.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -15,6 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"socketlab/lab/diagram"
+	"socketlab/lab/report"
+	"socketlab/lab/text"
 	"socketlab/lab/trace"
 	"socketlab/models/sys"
 )
@@ -42,7 +45,7 @@ type finding struct {
 	More  string `json:"more"`  // how to get more; "": there is no more
 }
 
-func (cmd doctorCmd) Run() error {
+func (cmd doctorCmd) Run(color colorFlag) error {
 	ctx, stop := untilInterrupt()
 	defer stop()
 	findings := examine(ctx)
@@ -57,18 +60,26 @@ func (cmd doctorCmd) Run() error {
 			Findings []finding `json:"findings"`
 		}{"lab.doctor/1", findings})
 	}
+	return written(os.Stdout, func(page io.Writer) { tell(page, findings, color.style()) })
+}
+
+// tell writes the findings for people.
+func tell(page io.Writer, findings []finding, style report.Style) {
+	indent := strings.Repeat(" ", 19)
+	say := func(name, says string) {
+		fmt.Fprintln(page, text.Prose(text.Left(name, len(indent))+text.Line(says), indent, style.Width))
+	}
 	for _, f := range findings {
 		sign := "✓"
 		if !f.OK {
 			sign = "–"
 		}
-		fmt.Printf("%s %-16s %s\n", sign, f.Name, f.Value)
-		fmt.Printf("  %-16s %s\n", "", "for: "+f.For)
+		say(sign+" "+f.Name, f.Value)
+		say("", "for: "+f.For)
 		if f.More != "" {
-			fmt.Printf("  %-16s %s\n", "", "more: "+f.More)
+			say("", "more: "+f.More)
 		}
 	}
-	return nil
 }
 
 // examine tries what can be tried, and reads the rest from the kernel.

@@ -63,8 +63,8 @@ line; 130 interrupted.`
 // Validate refuses what the grammar lets pass.
 func (cmd *expCmd) Validate() error {
 	switch {
-	case len(cmd.Command) == 0 && os.Args[len(os.Args)-1] == "--":
-		return errors.New("no command follows --")
+	case noCommand(cmd.Command) != nil:
+		return noCommand(cmd.Command)
 	case cmd.Slide && len(cmd.Report) == 0:
 		return errors.New("--slide is for a page: add --report=html=FILE")
 	}

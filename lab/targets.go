@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 
 	"socketlab/lab/report"
@@ -12,4 +13,13 @@ func besides(all []report.Target) *os.File {
 		return os.Stderr
 	}
 	return os.Stdout
+}
+
+// noCommand refuses a command line that ends with --: who meant a server is not
+// to get all models instead.
+func noCommand(command []string) error {
+	if len(command) == 0 && os.Args[len(os.Args)-1] == "--" {
+		return errors.New("no command follows --")
+	}
+	return nil
 }

@@ -71,8 +71,8 @@ func (cmd *verifyCmd) Validate() error {
 		return errors.New("--limit is a number of clients; it cannot be negative")
 	case cmd.Rounds < 1:
 		return errors.New("--rounds is a number of random schedules; it must be positive")
-	case len(cmd.Command) == 0 && os.Args[len(os.Args)-1] == "--":
-		return errors.New("no command follows --")
+	case noCommand(cmd.Command) != nil:
+		return noCommand(cmd.Command)
 	case cmd.Broken && (len(cmd.Model.models) > 0 || len(cmd.Report) > 0 || cmd.Trace):
 		return errors.New("--broken has servers of its own, and a table of its own: leave out --model, --report and --trace-failures")
 	}
