@@ -39,7 +39,7 @@ var backlog = Experiment{
 				open, next := fill(r, addr)
 				queue, established := queueOf(r, addr.Port())
 				overflows := counter(r, "ListenOverflows") - before
-				r.Check(os.WriteFile("/proc/sys/net/ipv4/tcp_abort_on_overflow", []byte("1"), 0o644))
+				r.Knob("tcp_abort_on_overflow", "1")
 				_, strict := r.Listen(length)
 				_, refused := fill(r, strict)
 				answer := "none: SYN_SENT"

@@ -57,9 +57,8 @@ const None = -1
 
 // All are the experiments, by lesson.
 var All = []Experiment{
-	waitingRoom,
-	backlog,
-	finOrRst,
+	waitingRoom, halfLine, cpuHog, scanCost,
+	backlog, countTheClose, finOrRst, halfClose, timeWait,
 }
 
 // Find is the experiment with that name.

@@ -145,7 +145,7 @@ func (r *Run) build(name string, flags ...string) (path string) {
 		r.Check(os.CopyFS(r.folder, specimens))
 	}
 	path = filepath.Join(r.folder, name+strings.Join(flags, ""))
-	args := append([]string{"-O1", "-g", "-Wall", "-pthread", "-w", "-o", path, filepath.Join("c", name+".c")}, flags...)
+	args := append([]string{"-O1", "-g", "-Wall", "-pthread", "-o", path, filepath.Join("c", name+".c")}, flags...)
 	cmd := exec.CommandContext(r.ctx, compiler, args...)
 	cmd.Dir = r.folder
 	out, err := cmd.CombinedOutput()

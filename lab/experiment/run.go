@@ -27,6 +27,7 @@ type Options struct {
 type Run struct {
 	Options
 	ctx     context.Context
+	bug     Bug
 	columns []string
 	rows    []Row
 	cleanup []func()
@@ -85,7 +86,7 @@ func (e Experiment) Do(ctx context.Context, o Options) Result {
 	if len(o.Models) == 0 {
 		o.Models = e.Models
 	}
-	r := &Run{Options: o, ctx: ctx}
+	r := &Run{Options: o, ctx: ctx, bug: e.Bug}
 	q := e.Variant(o.Seed)
 	result := Result{
 		Name: e.Name, Lesson: e.Lesson, Seed: o.Seed, Repaired: o.Repaired, Question: q.Asks,
@@ -237,6 +238,13 @@ func (r *Run) NeedsNamespace(what string) {
 	if r.Private != nil {
 		r.Lacks("%s needs a network namespace of its own (%v); lab doctor says how to get it", what, r.Private)
 	}
+}
+
+// Knob sets one of the kernel's knobs of this network namespace, below
+// /proc/sys/net/ipv4: ip-sysctl.rst.
+func (r *Run) Knob(name, value string) {
+	r.NeedsNamespace("to turn " + name)
+	r.Check(os.WriteFile("/proc/sys/net/ipv4/"+name, []byte(value), 0o644))
 }
 
 // Sleep lets a stretch of time pass that is part of the experiment.

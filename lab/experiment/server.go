@@ -1,13 +1,13 @@
 package experiment
 
 import (
-	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,7 +26,7 @@ type Server struct {
 
 // Serve starts a model, with flags of lab run.
 func (r *Run) Serve(model string, flags ...string) *Server {
-	command := append([]string{r.Lab, "run", "--model=" + model, "--listen=127.0.0.1:{port}", "--grace=10ms"}, flags...)
+	command := append([]string{r.Lab, "run", "--model=" + model, "--listen=127.0.0.1:{port}", "--grace=10ms", "--backlog=1024"}, flags...)
 	return r.Start(subject.Spec{Name: model, Kind: "model", Command: command})
 }
 
@@ -114,6 +114,21 @@ type Client struct {
 // Dial is a client that is connected.
 func (r *Run) Dial(addr string) *Client {
 	dialer := net.Dialer{Timeout: patience}
+	conn, err := dialer.DialContext(r.ctx, "tcp4", addr)
+	r.Check(err)
+	r.finally(func() { conn.Close() })
+	return &Client{conn.(*net.TCPConn), r}
+}
+
+// DialNarrow is a client whose kernel keeps next to nothing for it, so that a
+// server is soon not rid of what it sends: SO_RCVBUF, socket(7).
+func (r *Run) DialNarrow(addr string) *Client {
+	dialer := net.Dialer{Timeout: patience, Control: func(_, _ string, raw syscall.RawConn) error {
+		return raw.Control(func(fd uintptr) {
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4096)
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, 1<<20)
+		})
+	}}
 	conn, err := dialer.DialContext(r.ctx, "tcp4", addr)
 	r.Check(err)
 	r.finally(func() { conn.Close() })
@@ -210,11 +225,6 @@ func list(names []string) string {
 	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }
 
-// plural is a number with its word.
-func plural(n int, word string) string {
-	return fmt.Sprintf("%d %s%s", n, word, cmp.Or(map[bool]string{true: "s"}[n != 1], ""))
-}
-
 // accept takes a connection out of the queue.
 func (r *Run) accept(lfd int) *Client {
 	cfd, err := sys.Accept(lfd, 0)
@@ -225,4 +235,54 @@ func (r *Run) accept(lfd int) *Client {
 	r.Check(err)
 	r.finally(func() { conn.Close() })
 	return &Client{conn.(*net.TCPConn), r}
+}
+
+// Shows waits until the server has printed a text.
+func (s *Server) Shows(text string, within time.Duration) bool {
+	return s.r.Until(within, func() bool { return strings.Contains(string(s.Stdout()), text) })
+}
+
+// Children are the server's processes but for the first, dead or alive.
+func (s *Server) Children() (all []proc.Process) {
+	for _, p := range s.Tree().Processes {
+		if p.Pid != s.Pid() {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// sleepsIn is the system call that the first thread of a process sleeps in.
+func (r *Run) sleepsIn(pid int) proc.Syscall {
+	call, err := proc.ThreadOf(pid, pid).Syscall()
+	if err != nil {
+		r.Lacks("the kernel does not show in which call a process sleeps: %v", err)
+	}
+	return call
+}
+
+// sleeps waits until a process sleeps in a system call.
+func (r *Run) sleeps(pid, call int) bool {
+	return r.Until(patience, func() bool { return r.sleepsIn(pid).Number == call })
+}
+
+// timer is how long a connection's timer will still run, such as that of
+// TIME_WAIT: the column tm->when of /proc/net/tcp, proc_net(5).
+func timer(r *Run, s proc.Socket) time.Duration {
+	text, err := os.ReadFile("/proc/self/net/tcp")
+	r.Check(err)
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		var port, other, kind, ticks int
+		if len(fields) < 6 {
+			continue
+		}
+		fmt.Sscanf(fields[1][strings.IndexByte(fields[1], ':')+1:], "%x", &port)
+		fmt.Sscanf(fields[2][strings.IndexByte(fields[2], ':')+1:], "%x", &other)
+		if port == int(s.Local.Port()) && other == int(s.Remote.Port()) {
+			fmt.Sscanf(fields[5], "%x:%x", &kind, &ticks)
+			return time.Duration(ticks) * 10 * time.Millisecond
+		}
+	}
+	return 0
 }

@@ -29,7 +29,7 @@ func (d Document) JSON(w io.Writer) error {
 func (q Question) Asked(w io.Writer, name string) {
 	const indent = 15
 	name = fmt.Sprintf("%-*s", indent, name)
-	if len(name) > indent {
+	if len(name) >= indent && !strings.HasSuffix(name, " ") {
 		fmt.Fprintln(w, name)
 		name = strings.Repeat(" ", indent)
 	}
