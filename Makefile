@@ -2,8 +2,8 @@
 
 .DEFAULT_GOAL := build
 
-build: ## build bin/lab
-	CGO_ENABLED=0 go build -o bin/lab ./lab
+build: ## build bin/lab, and bin/serve, which lab run becomes
+	CGO_ENABLED=0 go build -o bin/ ./lab ./models/serve
 
 demo: build ## talk to every model with real clients, then verify them all
 	scripts/demo

@@ -252,11 +252,11 @@ func everyModel(t *testing.T, test func(t *testing.T, model string)) {
 // needsModel skips a test of a model that this machine forbids.
 func needsModel(t *testing.T, name string) {
 	t.Helper()
-	m, err := modelNamed(name)
+	m, err := all.Named(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := runs(m); err != nil {
+	if err := m.Runs(); err != nil {
 		t.Skip(err)
 	}
 }

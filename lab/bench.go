@@ -20,6 +20,7 @@ import (
 	"socketlab/lab/bench/twin"
 	"socketlab/lab/report"
 	"socketlab/lab/text"
+	"socketlab/models/all"
 )
 
 type benchCmd struct {
@@ -224,7 +225,7 @@ func besideTwins(ctx context.Context, models []bench.Server) (servers []bench.Se
 			if err != nil {
 				return nil, err
 			}
-			same, err := modelNamed(name)
+			same, err := all.Named(name)
 			if err != nil {
 				return nil, err
 			}

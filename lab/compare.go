@@ -17,6 +17,7 @@ import (
 	"socketlab/lab/report"
 	"socketlab/lab/text"
 	"socketlab/lab/verify"
+	"socketlab/models/all"
 )
 
 type compareCmd struct {
@@ -305,11 +306,11 @@ func (c comparison) page(w io.Writer) error {
 
 // cardOf is what a model says of itself, or how a command was started.
 func cardOf(s report.Subject) bench.Card {
-	m, err := modelNamed(s.Name)
+	m, err := all.Named(s.Name)
 	if s.Kind != "model" || err != nil {
 		return bench.Card{Name: s.Name, Summary: strings.Join(s.Command, " "), Limit: limitOf(s.Limit), Waits: "?", Holds: "?", Page: "–"}
 	}
-	return bench.Card{Name: m.Name, Summary: m.Summary, Holds: m.Holds, Waits: m.Waits, Limit: limitOf(m.Limit), Page: page(m)}
+	return bench.Card{Name: m.Name, Summary: m.Summary, Holds: m.Holds, Waits: m.Waits, Limit: limitOf(m.Limit), Page: m.Page()}
 }
 
 func limitOf(n int) string {

@@ -15,6 +15,7 @@ import (
 	"socketlab/lab/experiment"
 	"socketlab/lab/report"
 	"socketlab/lab/verify"
+	"socketlab/models/all"
 )
 
 type completionCmd struct{}
@@ -48,10 +49,10 @@ func (completionCmd) Run(ctx *kong.Context) error {
 // predictors are what tab completion knows of values, by the name in a field's
 // predictor tag.
 var predictors = kongplete.WithPredictors(map[string]complete.Predictor{
-	"model":      complete.PredictFunc(func(complete.Args) []string { return modelNames() }),
+	"model":      complete.PredictFunc(func(complete.Args) []string { return all.Names() }),
 	"experiment": complete.PredictFunc(func(complete.Args) []string { return append(experiment.Names(), "all") }),
 	"scene":      complete.PredictFunc(func(complete.Args) []string { return append(sceneNames(), "list") }),
-	"models":     list(func() []string { return append(modelNames(), "all") }),
+	"models":     list(func() []string { return append(all.Names(), "all") }),
 	"checks":     list(checkIDs),
 	"weights":    list(func() []string { return withEquals(checkIDs()) }),
 	"reports":    complete.PredictFunc(func(complete.Args) []string { return withEquals(report.VerifyFormats.Names()) }),

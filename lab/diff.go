@@ -47,15 +47,15 @@ func (cmd diffCmd) Run(color colorFlag) error {
 		}
 		from, to = all.Models[at-1], from
 	}
-	left, err := models.Source.ReadFile(strings.TrimPrefix(page(from), "models/"))
+	left, err := models.Source.ReadFile(strings.TrimPrefix(from.Page(), "models/"))
 	if err != nil {
 		return err
 	}
-	right, err := models.Source.ReadFile(strings.TrimPrefix(page(to), "models/"))
+	right, err := models.Source.ReadFile(strings.TrimPrefix(to.Page(), "models/"))
 	if err != nil {
 		return err
 	}
-	unified := diff.Diff(page(from), left, page(to), right)
+	unified := diff.Diff(from.Page(), left, to.Page(), right)
 	if cmd.Unified {
 		_, err := os.Stdout.Write(unified)
 		return err
@@ -65,7 +65,7 @@ func (cmd diffCmd) Run(color colorFlag) error {
 		style.Width = width // of the terminal, also when a pager is in between
 	}
 	s := sideBySide{Writer: bufio.NewWriter(os.Stdout), style: style, whole: cmd.Whole}
-	s.print(page(from), page(to), strings.Split(string(left), "\n"), strings.Split(string(right), "\n"), unified)
+	s.print(from.Page(), to.Page(), strings.Split(string(left), "\n"), strings.Split(string(right), "\n"), unified)
 	return s.Flush()
 }
 

@@ -132,7 +132,7 @@ func (cmd *expCmd) chosen() (chosen []experiment.Experiment, err error) {
 		}
 	}
 	for _, m := range cmd.Model.models {
-		if err := runs(m); err != nil {
+		if err := m.Runs(); err != nil {
 			return nil, err
 		}
 	}

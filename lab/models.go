@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"reflect"
-	"runtime"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -44,26 +42,15 @@ func (cmd modelsCmd) Run() error {
 		if m.Limit > 0 {
 			limit = strconv.Itoa(m.Limit)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", m.Name, m.Waits, m.Holds, limit, path.Dir(page(m)))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", m.Name, m.Waits, m.Holds, limit, path.Dir(m.Page()))
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
 	for _, m := range all.Models {
-		if err := runs(m); err != nil {
+		if err := m.Runs(); err != nil {
 			fmt.Printf("\n%s\n", strings.ReplaceAll(err.Error(), "; ", ";\n"))
 		}
-	}
-	return nil
-}
-
-// runs says why a model cannot run on this machine, and what would help.
-func runs(m models.Model) error {
-	if m.Available == nil {
-		return nil
-	}
-	if err := m.Available(); err != nil {
-		return fmt.Errorf("%s cannot run here: %w", m.Name, err)
 	}
 	return nil
 }
@@ -71,7 +58,7 @@ func runs(m models.Model) error {
 // modelsHere are those that run on this machine; about the others it complains.
 func modelsHere() (here []models.Model) {
 	for _, m := range all.Models {
-		if err := runs(m); err != nil {
+		if err := m.Runs(); err != nil {
 			complain(err)
 			continue
 		}
@@ -101,45 +88,20 @@ func printModelsJSON() error {
 	doc := modelsDocument{Schema: "lab.models/1"}
 	for _, m := range all.Models {
 		why := ""
-		if err := runs(m); err != nil {
+		if err := m.Runs(); err != nil {
 			why = errors.Unwrap(err).Error()
 		}
-		doc.Models = append(doc.Models, modelCard{m.Name, m.Summary, m.Holds, m.Waits, m.Limit, page(m), why == "", why})
+		doc.Models = append(doc.Models, modelCard{m.Name, m.Summary, m.Holds, m.Waits, m.Limit, m.Page(), why == "", why})
 	}
 	out := json.NewEncoder(os.Stdout)
 	out.SetIndent("", "  ")
 	return out.Encode(doc)
 }
 
-// page is the file that a model is, seen from the top of the repository.
-func page(m models.Model) string {
-	serve := runtime.FuncForPC(reflect.ValueOf(m.Serve).Pointer())
-	file, _ := serve.FileLine(serve.Entry())
-	folder := strings.TrimPrefix(strings.TrimSuffix(serve.Name(), ".Serve"), "socketlab/")
-	return path.Join(folder, path.Base(file))
-}
-
-func modelNames() []string {
-	var names []string
-	for _, m := range all.Models {
-		names = append(names, m.Name)
-	}
-	return names
-}
-
-func modelNamed(name string) (models.Model, error) {
-	for _, m := range all.Models {
-		if m.Name == name {
-			return m, nil
-		}
-	}
-	return models.Model{}, fmt.Errorf("no model %q; there are %s", name, strings.Join(modelNames(), ", "))
-}
-
 // A modelFlag is the value of --model where it names one model.
 type modelFlag struct{ models.Model }
 
 func (f *modelFlag) UnmarshalText(name []byte) (err error) {
-	f.Model, err = modelNamed(string(name))
+	f.Model, err = all.Named(string(name))
 	return err
 }

@@ -13,6 +13,7 @@ import (
 
 	"socketlab/lab/diagram"
 	"socketlab/lab/trace"
+	"socketlab/models/all"
 )
 
 // TestPictures records each scene that a document shows once more, and compares
@@ -31,7 +32,7 @@ func TestPictures(t *testing.T) {
 			t.Parallel()
 			cut := strings.LastIndexByte(name, '-')
 			scene, found := trace.Find(name[:cut])
-			model, err := modelNamed(name[cut+1:])
+			model, err := all.Named(name[cut+1:])
 			if !found || err != nil {
 				t.Fatalf("%s shows diagrams/%s.svg, which is no SCENE-MODEL.svg", shown[name], name)
 			}

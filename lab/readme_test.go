@@ -43,7 +43,7 @@ func readmeTable(t *testing.T) string {
 	table.WriteString("| model | waits in | one client costs | at once | lines | diff to the one before |\n|---|---|---|---|---|---|\n")
 	previous := ""
 	for _, m := range all.Models {
-		file := page(m)
+		file := m.Page()
 		text, err := os.ReadFile(filepath.Join("..", file))
 		if err != nil {
 			t.Fatal(err)

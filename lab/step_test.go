@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"socketlab/models/all"
 	"socketlab/models/sys"
 )
 
@@ -94,11 +95,11 @@ func (a *actor) entersUntil(enough <-chan bool) (steps int) {
 // pageOf is the text of a model's page.
 func pageOf(t *testing.T, model string) string {
 	t.Helper()
-	m, err := modelNamed(model)
+	m, err := all.Named(model)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile("../" + page(m))
+	text, err := os.ReadFile("../" + m.Page())
 	if err != nil {
 		t.Fatal(err)
 	}

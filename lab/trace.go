@@ -17,6 +17,7 @@ import (
 	"socketlab/lab/report"
 	"socketlab/lab/subject"
 	"socketlab/lab/trace"
+	"socketlab/models/all"
 )
 
 type traceCmd struct {
@@ -126,7 +127,7 @@ func (cmd *traceCmd) server(scene trace.Scene) (subject.Spec, error) {
 	case len(cmd.Command) > 0:
 		return subject.Spec{Name: filepath.Base(cmd.Command[0]), Kind: "command", Limit: cmd.Limit, Command: cmd.Command}, nil
 	case model.Serve == nil:
-		return subject.Spec{}, wrong("which server? say --model=NAME, or give a command after --; there are %s", strings.Join(modelNames(), ", "))
+		return subject.Spec{}, wrong("which server? say --model=NAME, or give a command after --; there are %s", strings.Join(all.Names(), ", "))
 	}
 	exe, err := os.Executable()
 	if err != nil {

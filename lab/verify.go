@@ -19,6 +19,7 @@ import (
 	"socketlab/lab/report"
 	"socketlab/lab/verify"
 	"socketlab/models"
+	"socketlab/models/all"
 )
 
 type verifyCmd struct {
@@ -304,7 +305,7 @@ func (f *modelsFlag) UnmarshalText(list []byte) error {
 		return nil
 	}
 	for name := range strings.SplitSeq(string(list), ",") {
-		m, err := modelNamed(name)
+		m, err := all.Named(name)
 		if err != nil {
 			return err
 		}
@@ -320,7 +321,7 @@ func (f modelsFlag) chosen(command []string) ([]models.Model, error) {
 		return modelsHere(), nil
 	}
 	for _, m := range f.models {
-		if err := runs(m); err != nil {
+		if err := m.Runs(); err != nil {
 			return nil, err
 		}
 	}

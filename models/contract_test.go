@@ -61,7 +61,7 @@ var stepLines = map[string]int{
 }
 
 // infrastructure is what stands beside the pages.
-var infrastructure = []string{"all", "internal", "session", "sys"}
+var infrastructure = []string{"all", "internal", "serve", "session", "sys"}
 
 // pagesMayImport is all that a page needs: no lab, no other page, and nothing
 // that prints or logs.

@@ -30,7 +30,15 @@
 // between two neighbours is the difference between two models.
 package models
 
-import "socketlab/models/session"
+import (
+	"fmt"
+	"path"
+	"reflect"
+	"runtime"
+	"strings"
+
+	"socketlab/models/session"
+)
 
 // A Model is one way to serve many clients at once.
 type Model struct {
@@ -44,6 +52,25 @@ type Model struct {
 	// Available says why this machine cannot run it, and what would help. A
 	// model without it runs on every Linux.
 	Available func() error
+}
+
+// Runs says why the model cannot run on this machine, and what would help.
+func (m Model) Runs() error {
+	if m.Available == nil {
+		return nil
+	}
+	if err := m.Available(); err != nil {
+		return fmt.Errorf("%s cannot run here: %w", m.Name, err)
+	}
+	return nil
+}
+
+// Page is the file that the model is: "models/pollloop/poll.go".
+func (m Model) Page() string {
+	serve := runtime.FuncForPC(reflect.ValueOf(m.Serve).Pointer())
+	file, _ := serve.FileLine(serve.Entry())
+	folder := strings.TrimPrefix(strings.TrimSuffix(serve.Name(), ".Serve"), "socketlab/")
+	return path.Join(folder, path.Base(file))
 }
 
 // A Job is what a model is given to do.

@@ -2,6 +2,9 @@
 package all
 
 import (
+	"fmt"
+	"strings"
+
 	"socketlab/models"
 	"socketlab/models/blocking"
 	"socketlab/models/epollloop"
@@ -27,6 +30,24 @@ var Models = []models.Model{
 	pollloop.Model,
 	epollloop.Model,
 	uringloop.Model,
+}
+
+// Names are what --model takes.
+func Names() (names []string) {
+	for _, m := range Models {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+// Named is the model of that name.
+func Named(name string) (models.Model, error) {
+	for _, m := range Models {
+		if m.Name == name {
+			return m, nil
+		}
+	}
+	return models.Model{}, fmt.Errorf("no model %q; there are %s", name, strings.Join(Names(), ", "))
 }
 
 // Child does the work of a process that one of the pages has started, and exits

@@ -244,6 +244,9 @@ func page() (line, task string) {
 		if name, isMain := strings.CutPrefix(frame.Function, "main."); isMain {
 			function, ours = "lab."+name, true
 		}
+		if around, found := strings.CutPrefix(function, "models/serve/"); found {
+			function = around // it is no page
+		}
 		if ours && !strings.HasPrefix(function, "models/sys.") {
 			slash := strings.LastIndexByte(function, '/') + 1
 			pkg, name, _ := strings.Cut(function[slash:], ".")
