@@ -23,7 +23,7 @@ import (
 type Client struct {
 	t    *T
 	name string // "client 1"
-	conn told
+	conn connection
 
 	mu      sync.Mutex // guards what follows
 	changed *sync.Cond // tells of that
@@ -81,7 +81,7 @@ func (t *T) welcome(called string, conn net.Conn, err error) *Client {
 		t.Fail("to be able to connect", cannotConnect(err))
 	}
 	c := &Client{t: t}
-	c.conn = told{conn.(*net.TCPConn), c}
+	c.conn = t.secure(told{conn.(*net.TCPConn), c})
 	c.changed = sync.NewCond(&c.mu)
 	t.mu.Lock()
 	t.clients = append(t.clients, c)
@@ -221,9 +221,12 @@ func (t *T) visit(fin bool) {
 	if err != nil {
 		t.Fail("to be able to connect", cannotConnect(err))
 	}
+	if t.TLS != nil {
+		conn = t.secure(told{conn.(*net.TCPConn), &Client{t: t}})
+	}
 	defer conn.Close()
 	if !fin {
-		conn.(*net.TCPConn).SetLinger(0)
+		conn.(connection).SetLinger(0)
 	}
 	conn.SetDeadline(time.Now().Add(t.Wait))
 	conn.Write(word)

@@ -3,6 +3,7 @@ package verify
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"slices"
 	"sync"
 	"time"
@@ -50,6 +51,7 @@ type Options struct {
 	Start    time.Duration  // how long until a server listens; 0: as for any event
 	Together int            // how many checks run at once, each on a server of its own
 	Progress func(Progress) // told after each step of it; nil: nobody is
+	TLS      *tls.Config    // the servers speak TLS, and clients say this; nil: they do not
 
 	Seed   uint64   // of the first random schedule; the next ones count upwards
 	Rounds int      // how many random schedules
