@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"socketlab/lab/certs"
 	"socketlab/lab/proc"
 	"socketlab/lab/step"
 	"socketlab/models/all"
@@ -33,6 +34,9 @@ type runCmd struct {
 	Greeting  string        `placeholder:"TEXT" help:"With --service=talk: the first line that each client hears."`
 	Grace     time.Duration `default:"1s" placeholder:"TIME" help:"How long clients may finish after Ctrl-C or SIGTERM (${default})."`
 	Reuseport bool          `help:"Give each worker of prefork a listening socket of its own: SO_REUSEPORT, socket(7)."`
+	Cert      string        `placeholder:"FILE" help:"TLS: the server's certificate, in PEM, with --key; without it, one is made for this run."`
+	Key       string        `placeholder:"FILE" help:"TLS: the key of --cert."`
+	ClientCA  string        `name:"client-ca" placeholder:"FILE" help:"TLS: let in only clients with a certificate that this authority has signed."`
 	Step      bool          `help:"Stop before each system call of the page, show it, and wait for Enter."`
 }
 
@@ -74,6 +78,7 @@ func (cmd *runCmd) server() *server.Server {
 		Service:   session.Service{Name: cmd.Service, Work: cmd.Work, Sleep: cmd.Sleep, Greeting: cmd.Greeting},
 		Grace:     cmd.Grace,
 		Reuseport: cmd.Reuseport,
+		TLS:       server.TLS{Cert: cmd.Cert, Key: cmd.Key, ClientCA: cmd.ClientCA},
 	}
 }
 
@@ -100,6 +105,11 @@ func (cmd *runCmd) Run() error {
 	if pid, name, found := proc.Holder(addr); found && addr.Port() > 0 && !cmd.Reuseport {
 		return server.InUse(addr, fmt.Sprintf(" (pid %d, %q)", pid, name))
 	}
+	if cmd.Model.TLS {
+		if err := certify(s); err != nil {
+			return err
+		}
+	}
 	if cmd.Step {
 		return cmd.step(s)
 	}
@@ -108,6 +118,33 @@ func (cmd *runCmd) Run() error {
 		return fmt.Errorf("%s: %w", serve, err)
 	}
 	return s.Run()
+}
+
+// certify makes an authority and a certificate for this run, if none was given.
+// Otherwise it looks at what was given before the server does: it knows what to
+// do about what is wrong.
+func certify(s *server.Server) error {
+	if s.TLS.ClientCA != "" {
+		if _, err := certs.ReadAuthorities(s.TLS.ClientCA); err != nil {
+			return err
+		}
+	}
+	if s.TLS.Cert != "" {
+		pair, err := certs.ReadPair(s.TLS.Cert, s.TLS.Key)
+		if err != nil {
+			return err
+		}
+		if doubt := certs.Doubts(pair); doubt != "" {
+			server.Complain("clients will refuse %s: %s", s.TLS.Cert, doubt)
+		}
+		return nil
+	}
+	made, err := certs.InMemory(s.Hosts()...)
+	if err != nil {
+		return err
+	}
+	s.TLS.Cert, s.TLS.Key, s.TLS.CA = made.Cert, made.Key, made.CA
+	return nil
 }
 
 // step serves in this process, call by call.

@@ -31,11 +31,13 @@
 package models
 
 import (
+	"crypto/tls"
 	"fmt"
 	"path"
 	"reflect"
 	"runtime"
 	"strings"
+	"time"
 
 	"socketlab/models/session"
 )
@@ -47,6 +49,7 @@ type Model struct {
 	Holds   string          // what one client costs: "a slice entry"
 	Waits   string          // the calls in which it sleeps: "poll(2)"
 	Limit   int             // clients served at once by design; 0: no limit
+	TLS     bool            // it speaks TLS: see Job
 	Serve   func(Job) error // until the listener is shut down and all have left
 
 	// Available says why this machine cannot run it, and what would help. A
@@ -80,4 +83,6 @@ type Job struct {
 	Service  session.Service // what is said on each connection
 	Keyboard int             // the operator's lines; -1: there is no operator
 	Screen   int             // shows what the clients say; -1: to nobody
+	TLS      *tls.Config     // who the server is, and whom it lets in; tls only
+	Grace    time.Duration   // how long after it stops listening to say goodbye; tls only
 }

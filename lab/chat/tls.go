@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"socketlab/lab/certs"
+	"socketlab/models/sys"
 )
 
 // A secured connection looks to the loop like a plain one.
@@ -24,7 +25,7 @@ import (
 // the pair when the server leaves is not counted among the bytes not sent.
 type secured struct {
 	*tls.Conn
-	wire  *certs.Wire
+	wire  *sys.Wire
 	loops *os.File      // the loop's end of the pair
 	ours  *net.UnixConn // the other end
 	end   chan error    // how the server's side ended; nil: with close_notify
@@ -40,7 +41,7 @@ func (c Chat) secure(conn net.Conn) (*secured, error) {
 	if err != nil {
 		return nil, &Error{2, err}
 	}
-	wire := &certs.Wire{Conn: conn}
+	wire := &sys.Wire{Conn: conn}
 	s := &secured{Conn: tls.Client(wire, config), wire: wire, end: make(chan error, 1)}
 	ctx, cancel := context.WithTimeout(context.Background(), certs.HandshakeTime)
 	defer cancel()
@@ -85,7 +86,7 @@ func (s *secured) carryAnswers() {
 	switch {
 	case errors.Is(err, unix.ECONNRESET):
 		err = errReset
-	case s.wire.Truncated():
+	case s.wire.FIN():
 		err = errTruncated
 	case err != nil:
 		err = &Error{1, certs.Explain(err)}

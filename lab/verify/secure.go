@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"socketlab/lab/certs"
+	"socketlab/models/sys"
 )
 
 // A connection is what a client of a check speaks through: TCP itself, or TLS
@@ -30,7 +30,7 @@ type connection interface {
 // What TCP says with FIN, TLS says with close_notify and FIN.
 type secured struct {
 	told // below: TCP, whose calls a witness is told of
-	wire *certs.Wire
+	wire *sys.Wire
 	tls  *tls.Conn
 
 	ready    chan struct{} // closed when the handshake is over
@@ -44,7 +44,7 @@ func (t *T) secure(conn told) connection {
 	if t.TLS == nil {
 		return conn
 	}
-	s := &secured{told: conn, wire: &certs.Wire{Conn: conn}, ready: make(chan struct{})}
+	s := &secured{told: conn, wire: &sys.Wire{Conn: conn}, ready: make(chan struct{})}
 	s.tls = tls.Client(s.wire, t.TLS)
 	go func() {
 		defer close(s.ready)
@@ -137,5 +137,5 @@ func (s *secured) Close() (err error) {
 // before it.
 func truncated(c connection, err error) bool {
 	s, ok := c.(*secured)
-	return ok && err == io.EOF && s.wire.Truncated()
+	return ok && err == io.EOF && s.wire.FIN()
 }

@@ -49,6 +49,10 @@ func serve(args []string) error {
 	flags.StringVar(&s.Service.Greeting, "greeting", "", "talk: the first line that each client hears")
 	flags.DurationVar(&s.Grace, "grace", time.Second, "how long clients may finish after the first signal")
 	flags.BoolVar(&s.Reuseport, "reuseport", false, "a listening socket for each worker of prefork")
+	flags.StringVar(&s.TLS.Cert, "cert", "", "TLS: the server's certificate, a file in PEM")
+	flags.StringVar(&s.TLS.Key, "key", "", "TLS: the key of --cert")
+	flags.StringVar(&s.TLS.ClientCA, "client-ca", "", "TLS: clients need a certificate that this authority has signed")
+	flags.StringVar(&s.TLS.CA, "ca", "", "TLS: what clients are told to trust")
 	flags.Usage = func() {}
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):

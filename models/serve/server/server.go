@@ -33,6 +33,7 @@ type Server struct {
 	Service   session.Service
 	Grace     time.Duration // how long clients may finish after the first signal
 	Reuseport bool          // a listening socket for each worker
+	TLS       TLS           // for a page that speaks it
 }
 
 // Validate refuses what cannot be served.
@@ -49,7 +50,7 @@ func (s *Server) Validate() error {
 	case !slices.Contains(session.Services, s.Service.Name):
 		return Wrong("no service %q; there are %s", s.Service.Name, strings.Join(session.Services, ", "))
 	}
-	return nil
+	return s.validateTLS()
 }
 
 // Flags are the command line of the program serve that asks for this server.
@@ -59,6 +60,7 @@ func (s *Server) Flags() []string {
 		"--backlog=" + strconv.Itoa(s.Backlog), "--service=" + s.Service.Name,
 		"--work=" + s.Service.Work.String(), "--sleep=" + s.Service.Sleep.String(),
 		"--greeting=" + s.Service.Greeting, "--grace=" + s.Grace.String(), "--reuseport=" + strconv.FormatBool(s.Reuseport),
+		"--cert=" + s.TLS.Cert, "--key=" + s.TLS.Key, "--client-ca=" + s.TLS.ClientCA, "--ca=" + s.TLS.CA,
 	}
 }
 
@@ -66,6 +68,10 @@ func (s *Server) Flags() []string {
 // an exit code of its own, see Exit; other errors mean 2.
 func (s *Server) Run() error {
 	if err := s.Model.Runs(); err != nil {
+		return err
+	}
+	secure, err := s.secure()
+	if err != nil {
 		return err
 	}
 	signals := make(chan os.Signal, 2)
@@ -78,7 +84,7 @@ func (s *Server) Run() error {
 	if err != nil {
 		return explainListen(addr, err)
 	}
-	job := models.Job{Listener: lfds[0], Siblings: lfds[1:], Service: s.Service, Keyboard: -1, Screen: -1}
+	job := models.Job{Listener: lfds[0], Siblings: lfds[1:], Service: s.Service, Keyboard: -1, Screen: -1, TLS: secure, Grace: s.Grace * 9 / 10}
 	if s.Service.Name == "talk" {
 		job.Keyboard, job.Screen = 0, 1
 	}
@@ -168,7 +174,11 @@ func (s *Server) announce(addr netip.AddrPort) {
 	if addr.Addr().IsUnspecified() {
 		fmt.Fprintf(os.Stderr, "others reach it at: %s\n", strings.Join(reachable(addr.Port()), " "))
 	}
-	if _, err := unix.IoctlGetTermios(2, unix.TCGETS); err == nil { // a terminal
+	_, err := unix.IoctlGetTermios(2, unix.TCGETS)
+	switch terminal := err == nil; {
+	case s.Model.TLS && (terminal || s.TLS.CA != ""):
+		fmt.Fprintf(os.Stderr, "try:  %s      read:  %s\n", s.TLS.invites(addr), s.Model.Page())
+	case terminal:
 		fmt.Fprintf(os.Stderr, "try:  lab chat %s      read:  %s\n", addr, s.Model.Page())
 	}
 }
@@ -176,16 +186,37 @@ func (s *Server) announce(addr netip.AddrPort) {
 // reachable are the addresses under which other machines may reach a port.
 func reachable(port uint16) []string {
 	var found []string
-	addrs, _ := net.InterfaceAddrs()
-	for _, a := range addrs {
-		if network, ok := a.(*net.IPNet); ok && network.IP.IsGlobalUnicast() {
-			found = append(found, net.JoinHostPort(network.IP.String(), fmt.Sprint(port)))
-		}
+	for _, ip := range addresses() {
+		found = append(found, net.JoinHostPort(ip, fmt.Sprint(port)))
 	}
 	if len(found) == 0 {
 		return []string{"no network is up"}
 	}
 	return found
+}
+
+// addresses are those of this machine in networks.
+func addresses() (found []string) {
+	addrs, _ := net.InterfaceAddrs()
+	for _, a := range addrs {
+		if network, ok := a.(*net.IPNet); ok && network.IP.IsGlobalUnicast() {
+			found = append(found, network.IP.String())
+		}
+	}
+	return found
+}
+
+// Hosts are the names and addresses under which the server will be reached.
+func (s *Server) Hosts() []string {
+	hosts := []string{"localhost", "127.0.0.1", "::1"}
+	switch at := s.Addr.Addr(); {
+	case at.IsUnspecified():
+		name, _ := os.Hostname()
+		hosts = append(hosts, append(addresses(), name)...)
+	case !slices.Contains(hosts, at.String()):
+		hosts = append(hosts, at.String())
+	}
+	return hosts
 }
 
 // Address is what --listen means: a name is looked up, and an address that
