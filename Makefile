@@ -27,7 +27,7 @@ fuzz: ## fuzz the sessions, 20 seconds each
 	scripts/fuzz
 
 bench: ## what starting the process model's child costs
-	go test ./lab -run '^$$' -bench Child
+	go test ./models/serve -run '^$$' -bench Child
 
 setup: ## install what the tests need besides Go (Debian, root)
 	scripts/setup --install

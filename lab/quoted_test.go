@@ -30,8 +30,7 @@ var update = flag.Bool("update", false, "rewrite the output that README.md and d
 // It does not run beside other tests, and not with the race detector: lab verify
 // measures.
 func TestQuoted(t *testing.T) {
-	folder := t.TempDir()
-	build(t, filepath.Join(folder, "lab"), ".")
+	folder := build(t)
 	t.Setenv("PATH", folder+":"+os.Getenv("PATH"))
 	runs := map[string]string{} // one run of a command serves all documents
 	for _, file := range documents(t) {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"socketlab/lab/probe"
 	"socketlab/models/all"
 	"socketlab/models/sys"
 )
@@ -288,8 +289,8 @@ func TestStepTalk(t *testing.T) {
 // it holds are made, and go on unreported.
 func TestWatcherGoesAway(t *testing.T) {
 	everyModel(t, func(t *testing.T, model string) {
-		held := make(chan sys.Report, 1000)
-		watcher, err := sys.NewWatcher(true, func(r sys.Report) {
+		held := make(chan probe.Report, 1000)
+		watcher, err := probe.NewWatcher(true, func(r probe.Report) {
 			if r.Phase == sys.Before {
 				held <- r
 			}

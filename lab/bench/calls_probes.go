@@ -3,13 +3,14 @@ package bench
 import (
 	"sync"
 
+	"socketlab/lab/probe"
 	"socketlab/models/sys"
 )
 
 // probes has a model of ours report its calls: those of its page, and not those
 // that the Go runtime makes for it.
 type probes struct {
-	watcher *sys.Watcher
+	watcher *probe.Watcher
 
 	mu    sync.Mutex
 	calls map[string]float64 // nil: nobody counts
@@ -18,7 +19,7 @@ type probes struct {
 func (p *probes) name() string { return "probes" }
 
 func (p *probes) open() (env []string, err error) {
-	p.watcher, err = sys.NewWatcher(false, p.hear)
+	p.watcher, err = probe.NewWatcher(false, p.hear)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +33,7 @@ func (p *probes) close() {
 	}
 }
 
-func (p *probes) hear(r sys.Report) {
+func (p *probes) hear(r probe.Report) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if r.Phase == sys.After && p.calls != nil {

@@ -1,7 +1,7 @@
 // Package step lets a person walk a server from one system call of its page to
 // the next, and shows at each what everybody is doing.
 //
-// The stepper is a watcher that holds every call back: sys.Watcher. It runs in
+// The stepper is a watcher that holds every call back: probe.Watcher. It runs in
 // the server's own process, and hears from the server's children in the same
 // way as from the server.
 package step
@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"socketlab/lab/probe"
 	"socketlab/lab/text"
 	"socketlab/models/sys"
 )
@@ -27,8 +28,8 @@ type Stepper struct {
 	Options
 	out      io.Writer
 	operator int // a pipe that gets what the person says after ">"; -1: there is no operator
-	watcher  *sys.Watcher
-	reports  chan sys.Report
+	watcher  *probe.Watcher
+	reports  chan probe.Report
 	typed    chan string // a line; closed at the end of input
 	letGo    chan struct{}
 	over     chan struct{}
@@ -91,7 +92,7 @@ func Begin(o Options) (*Stepper, error) {
 		Options:  o,
 		out:      os.Stderr,
 		operator: -1,
-		reports:  make(chan sys.Report, 1024),
+		reports:  make(chan probe.Report, 1024),
 		typed:    make(chan string),
 		letGo:    make(chan struct{}),
 		over:     make(chan struct{}),
@@ -101,7 +102,7 @@ func Begin(o Options) (*Stepper, error) {
 		keyboard, s.operator, err = shareKeyboard()
 	}
 	if err == nil {
-		s.watcher, err = sys.NewWatcher(true, func(r sys.Report) {
+		s.watcher, err = probe.NewWatcher(true, func(r probe.Report) {
 			select {
 			case s.reports <- r:
 			case <-s.over:
@@ -207,7 +208,7 @@ func (s *Stepper) loop() {
 }
 
 // hear takes a report.
-func (s *Stepper) hear(r sys.Report) {
+func (s *Stepper) hear(r probe.Report) {
 	a := s.actor(r)
 	switch r.Phase {
 	case sys.Before:
@@ -233,7 +234,7 @@ func (s *Stepper) hear(r sys.Report) {
 		if s.moving == a {
 			s.moving = nil
 		}
-	case sys.Ends:
+	case probe.Ends:
 		s.ends(r.Pid)
 	}
 }
@@ -284,7 +285,7 @@ func without(all []*actor, gone func(*actor) bool) (left []*actor) {
 // onPage reports whether a call stands on a page, and not around it.
 func onPage(c sys.Call) bool { return strings.HasPrefix(c.Page, "models/") }
 
-func (s *Stepper) actor(r sys.Report) *actor {
+func (s *Stepper) actor(r probe.Report) *actor {
 	for _, a := range s.actors {
 		if a.name == r.Who {
 			return a

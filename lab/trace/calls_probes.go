@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"socketlab/lab/diagram"
+	"socketlab/lab/probe"
 	"socketlab/lab/subject"
 	"socketlab/models/sys"
 )
@@ -22,7 +23,7 @@ import (
 // kernel knows, which counts how often a thread gave up its processor by its
 // own wish; or for package net the runtime, which parks the goroutine.
 type probes struct {
-	watcher *sys.Watcher
+	watcher *probe.Watcher
 	server  string // its name
 
 	// What follows is the watcher's until it is closed.
@@ -52,7 +53,7 @@ func watchProbes() Source {
 
 func (p *probes) Prepare(spec *subject.Spec) (err error) {
 	p.server = cmp.Or(spec.Name, "server")
-	p.watcher, err = sys.NewWatcher(false, p.hear)
+	p.watcher, err = probe.NewWatcher(false, p.hear)
 	if err == nil {
 		spec.Env = append(spec.Env, p.watcher.Env())
 	}
@@ -96,10 +97,10 @@ func (p *probes) forgetOperator() {
 }
 
 // hear takes a report.
-func (p *probes) hear(r sys.Report) {
+func (p *probes) hear(r probe.Report) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if r.Phase == sys.Begins {
+	if r.Phase == probe.Begins {
 		p.who[r.Pid] = r.Who
 	}
 	id, name := r.Who, r.Who
@@ -111,7 +112,7 @@ func (p *probes) hear(r sys.Report) {
 	}
 	p.enters(id, name)
 	switch r.Phase {
-	case sys.Begins:
+	case probe.Begins:
 		p.begins(r.Pid, r.Start)
 		p.collected(r.Pid)
 	case sys.Before:
@@ -122,7 +123,7 @@ func (p *probes) hear(r sys.Report) {
 		})
 	case sys.After:
 		p.returns(id, r)
-	case sys.Ends:
+	case probe.Ends:
 		p.life(r.Start, diagram.Life{Actor: id, Event: "ends"})
 	}
 }
@@ -157,7 +158,7 @@ func (p *probes) numberFirst() {
 	}
 }
 
-func (p *probes) returns(id string, r sys.Report) {
+func (p *probes) returns(id string, r probe.Report) {
 	c := &p.calls[p.last[id]]
 	c.begin, c.end, c.client, c.Slept = r.Start, r.End, r.Client, r.Slept
 	c.Result = resultText(r.Name, r.N, r.Errno)

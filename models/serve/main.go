@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -38,7 +39,7 @@ func main() {
 func serve(args []string) error {
 	var s server.Server
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
-	flags.SetOutput(os.Stdout)
+	flags.SetOutput(io.Discard) // errors are told once, by main
 	model := flags.String("model", "", "which model: "+strings.Join(all.Names(), ", "))
 	listen := flags.String("listen", "127.0.0.1:7000", "where to listen, HOST:PORT")
 	open := flags.Bool("open", false, "let other machines in")
@@ -53,10 +54,10 @@ func serve(args []string) error {
 	flags.StringVar(&s.TLS.Key, "key", "", "TLS: the key of --cert")
 	flags.StringVar(&s.TLS.ClientCA, "client-ca", "", "TLS: clients need a certificate that this authority has signed")
 	flags.StringVar(&s.TLS.CA, "ca", "", "TLS: what clients are told to trust")
-	flags.Usage = func() {}
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Println("Serve runs one model as a server; lab run --help explains the flags.")
+		flags.SetOutput(os.Stdout)
 		flags.PrintDefaults()
 		return nil
 	case err != nil:

@@ -104,7 +104,7 @@ func TestProbeOfEpoll(t *testing.T) {
 	}
 	reader, writer := pipe(t)
 	j := &journal{}
-	sys.Watch(j)
+	sys.Watch(j.note)
 	epfd := must[int](t)(sys.EpollCreate())
 	ctl(t, epfd, unix.EPOLL_CTL_ADD, writer, unix.EPOLLIN|unix.EPOLLOUT)
 	ctl(t, epfd, unix.EPOLL_CTL_ADD, reader, unix.EPOLLIN)

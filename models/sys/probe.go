@@ -34,19 +34,20 @@ type Call struct {
 	switches int64 // before it: see switches
 }
 
-// A Probe watches every system call of the pages, from where they are made.
-type Probe interface {
-	// Before is told of a call that is about to be made, and may hold it back
-	// by taking its time.
-	Before(Call)
+// A Probe is told of every system call of the pages, from where they are made:
+// Before it is made, and the probe may hold it back by taking its time; After it
+// has returned; and when a call of package net's Parks. No thread sleeps then:
+// the Go runtime waits for all such calls in its epoll(7).
+type Probe func(Phase, Call)
 
-	// Parks is told of a call of package net's that has to wait. No thread
-	// sleeps then: the Go runtime waits for all such calls in its epoll(7).
-	Parks(Call)
+// A Phase is what a probe is told of a call.
+type Phase string
 
-	// After is told what has become of it.
-	After(Call)
-}
+const (
+	Before Phase = "before" // it is about to be made
+	Parks  Phase = "parks"  // it has to wait, in the Go runtime's epoll
+	After  Phase = "after"  // it has returned
+)
 
 // probe costs one comparison with nil for each call while nobody watches. It is
 // set before a page serves, and not changed while it does.
@@ -122,7 +123,7 @@ func begin(c Call) *Call {
 		c.Client = addrPort(sa)
 	}
 	c.Start = time.Now()
-	probe.Before(c)
+	probe(Before, c)
 	c.Start = time.Now() // it may have been held back
 	c.switches = switches()
 	return &c
@@ -140,7 +141,7 @@ func (c *Call) done(n int, err error) (int, error) {
 		c.Slept = c.Waits() && switches() > c.switches
 		runtime.UnlockOSThread()
 	}
-	probe.After(*c)
+	probe(After, *c)
 	return n, err
 }
 
@@ -148,7 +149,7 @@ func (c *Call) done(n int, err error) (int, error) {
 func (c *Call) parks() {
 	if !c.Slept {
 		c.Slept = true
-		probe.Parks(*c)
+		probe(Parks, *c)
 	}
 }
 

@@ -2,7 +2,6 @@ package sys
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"os"
 	"strconv"
@@ -17,84 +16,52 @@ import (
 // inherit it.
 const ProbeEnv = "LAB_PROBE"
 
-// A Phase is what a report is about.
-type Phase string
-
-const (
-	Begins Phase = "begins" // a process reports from now on; only its Pid is known
-	Before Phase = "before" // a call is about to be made
-	Parks  Phase = "parks"  // it has to wait, in the Go runtime's epoll
-	After  Phase = "after"  // it has returned
-	Ends   Phase = "ends"   // the process reports no more, as a rule because it has ended
-)
-
-// A Report is what a probe in one process tells a watcher in another.
+// A Report is what this process tells a watcher in another.
 type Report struct {
 	Phase Phase
-	Who   string // "server", "child 1", "converse 2": the watcher's name for the goroutine
 	Call
 }
 
-// String is a report as it is sent: one line, in which tabs separate. Times are
-// nanoseconds of the wall clock, which all processes have in common, and the
-// kernel's time stamps of packets too.
-func (r Report) String() string {
-	client := ""
-	if r.Client.IsValid() {
-		client = r.Client.String()
+// Fields are what of a report is sent, in this order: one line, in which tabs
+// separate. The watcher reads the line with the same list.
+func (r *Report) Fields() []any {
+	return []any{
+		&r.Phase, &r.ID, &r.Pid, &r.Tid, &r.Goroutine, &r.Task, &r.Page, &r.Name, &r.FD,
+		&r.Args, &r.Client, &r.Start, &r.End, &r.N, &r.Got, &r.Errno, &r.Slept,
 	}
-	return strings.Join([]string{
-		string(r.Phase),
-		strconv.FormatUint(r.ID, 10),
-		strconv.Itoa(r.Pid), strconv.Itoa(r.Tid), strconv.FormatUint(r.Goroutine, 10),
-		r.Task, r.Page, r.Name, strconv.Itoa(r.FD), r.Args, client,
-		nanoseconds(r.Start), nanoseconds(r.End),
-		strconv.Itoa(r.N), r.Got, strconv.Itoa(int(r.Errno)), strconv.FormatBool(r.Slept),
-	}, "\t")
 }
 
-// ParseReport reads what String writes.
-func ParseReport(text string) (Report, error) {
-	var bad error
-	number := func(digits string) uint64 {
-		n, err := strconv.ParseInt(digits, 10, 64)
-		bad = errors.Join(bad, err)
-		return uint64(n)
+// String is the line. Times are nanoseconds of the wall clock, which all
+// processes have in common, and the kernel's time stamps of packets too.
+func (r *Report) String() string {
+	var values []string
+	for _, field := range r.Fields() {
+		value := ""
+		switch f := field.(type) {
+		case *Phase:
+			value = string(*f)
+		case *string:
+			value = *f
+		case *int:
+			value = strconv.Itoa(*f)
+		case *uint64:
+			value = strconv.FormatUint(*f, 10)
+		case *bool:
+			value = strconv.FormatBool(*f)
+		case *unix.Errno:
+			value = strconv.Itoa(int(*f))
+		case *time.Time:
+			if value = "0"; !f.IsZero() {
+				value = strconv.FormatInt(f.UnixNano(), 10)
+			}
+		case *netip.AddrPort:
+			if f.IsValid() {
+				value = f.String()
+			}
+		}
+		values = append(values, value)
 	}
-	f := strings.Split(text, "\t")
-	if len(f) != 17 {
-		return Report{}, fmt.Errorf("not a report: %q", text)
-	}
-	r := Report{Phase: Phase(f[0]), Call: Call{
-		ID:  number(f[1]),
-		Pid: int(number(f[2])), Tid: int(number(f[3])), Goroutine: number(f[4]),
-		Task: f[5], Page: f[6], Name: f[7], FD: int(number(f[8])), Args: f[9],
-		Start: wallClock(number(f[11])), End: wallClock(number(f[12])),
-		N: int(number(f[13])), Got: f[14], Errno: unix.Errno(number(f[15])),
-	}}
-	var err, err2 error
-	if f[10] != "" {
-		r.Client, err = netip.ParseAddrPort(f[10])
-	}
-	r.Slept, err2 = strconv.ParseBool(f[16])
-	if bad = errors.Join(bad, err, err2); bad != nil {
-		return Report{}, fmt.Errorf("not a report: %q: %w", text, bad)
-	}
-	return r, nil
-}
-
-func nanoseconds(t time.Time) string {
-	if t.IsZero() {
-		return "0"
-	}
-	return strconv.FormatInt(t.UnixNano(), 10)
-}
-
-func wallClock(nanoseconds uint64) time.Time {
-	if nanoseconds == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, int64(nanoseconds))
+	return strings.Join(values, "\t")
 }
 
 // ReportCalls has this process report its calls, if somebody watches: if the
@@ -115,7 +82,7 @@ func ReportCalls() {
 		r.held = map[uint64]chan struct{}{}
 		go r.listen()
 	}
-	Watch(r)
+	Watch(r.tell)
 }
 
 func connectTo(name string) (fd int, err error) {
@@ -160,36 +127,25 @@ type reporter struct {
 	gone bool
 }
 
-func (r *reporter) Parks(c Call) { r.send(Report{Phase: Parks, Call: c}) }
-func (r *reporter) After(c Call) { r.send(Report{Phase: After, Call: c}) }
-
-// Before waits for the watcher's word, if it wants to be waited for.
-func (r *reporter) Before(c Call) {
+// tell sends a report; with a call that is about to be made it waits for the
+// watcher's word, if the watcher wants that.
+func (r *reporter) tell(phase Phase, c Call) {
 	released := make(chan struct{})
 	r.mu.Lock()
-	hold := r.held != nil && !r.gone
+	hold := phase == Before && r.held != nil && !r.gone
 	if hold {
 		r.held[c.ID] = released
 	}
-	r.mu.Unlock()
-	r.send(Report{Phase: Before, Call: c})
-	if hold {
-		<-released
-	}
-}
-
-func (r *reporter) send(report Report) {
-	r.mu.Lock()
 	gone := r.gone
 	r.mu.Unlock()
-	for !gone {
-		err := unix.Send(r.fd, []byte(report.String()), unix.MSG_NOSIGNAL)
-		if err == nil {
-			return
-		}
-		if gone = err != unix.EINTR; gone {
+	report := Report{phase, c}
+	for err := error(unix.EINTR); err == unix.EINTR && !gone; {
+		if err = unix.Send(r.fd, []byte(report.String()), unix.MSG_NOSIGNAL); err != nil && err != unix.EINTR {
 			r.giveUp()
 		}
+	}
+	if hold {
+		<-released
 	}
 }
 

@@ -21,10 +21,6 @@ type journal struct {
 	lines []string
 }
 
-func (j *journal) Before(c sys.Call) { j.note(sys.Before, c) }
-func (j *journal) Parks(c sys.Call)  { j.note(sys.Parks, c) }
-func (j *journal) After(c sys.Call)  { j.note(sys.After, c) }
-
 func (j *journal) note(phase sys.Phase, c sys.Call) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -66,7 +62,7 @@ func TestProbe(t *testing.T) {
 	reader, writer := pipe(t)
 	lfd, addr := listen(t)
 	j := &journal{}
-	sys.Watch(j)
+	sys.Watch(j.note)
 	ask := fmt.Sprintf
 	client := must[int](t)(sys.Connect(addr)) // nobody's page: not told
 	cfd := must[int](t)(sys.Accept(lfd, unix.SOCK_NONBLOCK))
@@ -113,7 +109,7 @@ func TestProbeOfNet(t *testing.T) {
 	}
 	lfd, addr := listen(t)
 	j := &journal{}
-	sys.Watch(j)
+	sys.Watch(j.note)
 	listener := must[net.Listener](t)(sys.NetListener(lfd))
 	client := make(chan net.Conn)
 	go func() {

@@ -225,7 +225,7 @@ func TestProbeOfRing(t *testing.T) {
 	reader, writer := pipe(t)
 	must[int](t)(sys.Write(writer, []byte("hello\n")))
 	j := &journal{}
-	sys.Watch(j)
+	sys.Watch(j.note)
 	r.Read(reader)
 	x := []byte("x")
 	r.Write(writer, x)

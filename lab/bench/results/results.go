@@ -55,7 +55,7 @@ var experiments = []experiment{
 // benchmarks are Go's own, that measure what lab bench cannot.
 var benchmarks = []struct{ name, args string }{
 	{"generator", "./lab/bench -run ^$ -bench Generator -benchtime 3x -count 5"},
-	{"child", "./lab -run ^$ -bench Child -benchtime 100x -count 5"},
+	{"child", "./models/serve -run ^$ -bench Child -benchtime 100x -count 5"},
 }
 
 func main() {

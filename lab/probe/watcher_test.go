@@ -1,4 +1,4 @@
-package sys_test
+package probe_test
 
 import (
 	"net/netip"
@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"socketlab/lab/probe"
 	"socketlab/models/sys"
 )
 
@@ -27,28 +28,28 @@ var reports = []sys.Report{
 
 func TestReportIsReadAsItWasWritten(t *testing.T) {
 	for _, r := range reports {
-		got, err := sys.ParseReport(r.String())
+		got, err := probe.Parse(r.String())
 		if err != nil || !reflect.DeepEqual(got, r) {
 			t.Errorf("%q is read as %+v, %v; want %+v", r.String(), got, err, r)
 		}
 	}
 	for _, wrong := range []string{"", "before", strings.Repeat("\t", 16), reports[0].String() + "\t"} {
-		if _, err := sys.ParseReport(wrong); err == nil {
+		if _, err := probe.Parse(wrong); err == nil {
 			t.Errorf("%q is taken for a report", wrong)
 		}
 	}
 }
 
-func FuzzParseReport(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	for _, r := range reports {
 		f.Add(r.String())
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		r, err := sys.ParseReport(text)
+		r, err := probe.Parse(text)
 		if err != nil {
 			return
 		}
-		again, err := sys.ParseReport(r.String())
+		again, err := probe.Parse(r.String())
 		if err != nil || again.String() != r.String() {
 			t.Errorf("%q is read as %+v, and that as %+v, %v", text, r, again, err)
 		}
@@ -56,17 +57,17 @@ func FuzzParseReport(f *testing.F) {
 }
 
 // watched has this process report to a watcher in it.
-func watched(t *testing.T, hold bool) (*sys.Watcher, chan sys.Report) {
+func watched(t *testing.T, hold bool) (*probe.Watcher, chan probe.Report) {
 	t.Helper()
-	told := make(chan sys.Report, 1000)
-	w := must[*sys.Watcher](t)(sys.NewWatcher(hold, func(r sys.Report) { told <- r }))
+	told := make(chan probe.Report, 1000)
+	w := must[*probe.Watcher](t)(probe.NewWatcher(hold, func(r probe.Report) { told <- r }))
 	name, value, _ := strings.Cut(w.Env(), "=")
 	if name != sys.ProbeEnv {
 		t.Fatalf("the environment has %q", w.Env())
 	}
 	t.Setenv(name, value)
 	sys.ReportCalls()
-	if r := receive(t, "the process reports", told); r.Phase != sys.Begins || r.Pid != os.Getpid() || r.Who != "server" {
+	if r := receive(t, "the process reports", told); r.Phase != probe.Begins || r.Pid != os.Getpid() || r.Who != "server" {
 		t.Fatalf("the first report is %+v", r)
 	}
 	return w, told
@@ -93,7 +94,7 @@ func TestWatcherCloses(t *testing.T) {
 		if r.Pid != os.Getpid() || r.Tid == 0 || r.Goroutine == 0 || r.Start.After(time.Now()) {
 			t.Fatalf("not true: %+v", r)
 		}
-		if !strings.HasPrefix(r.Page, "models/sys_test/probe_report_test.go:") {
+		if !strings.HasPrefix(r.Page, "lab/probe_test/watcher_test.go:") {
 			t.Fatalf("the call stands in %q", r.Page)
 		}
 	}

@@ -7,28 +7,39 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"syscall"
+	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"socketlab/models/session"
-	"socketlab/models/sys"
 )
+
+// heavy are packages that cost a child too much when it starts: they are large,
+// or have much to initialise.
+var heavy = []string{
+	"encoding/json", "html/template", "net/http", "regexp", "runtime/debug", "testing", "text/template",
+	"github.com/alecthomas/kong", "github.com/posener/complete", "github.com/willabides/kongplete",
+}
+
+func TestServeIsLight(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for imported := range strings.FieldsSeq(string(out)) {
+		if slices.Contains(heavy, imported) || strings.HasPrefix(imported, "socketlab/lab") {
+			t.Errorf("serve imports %s, and each client of the process model pays for it", imported)
+		}
+	}
+}
 
 // BenchmarkChild tells what the process model pays for each client: the time
 // from fork to the end of a child whose client has nothing to say. Beside it,
-// in turn, the same for a Go program that does nothing at all, started as any
-// program is; the ratio of the medians is what the lab adds.
-//
-// Most of that is its size and its imports. The runtime walks through the table of
-// all functions, pages of a larger file are mapped, and packages are initialised
-// that a child has no use for, kong's and regexp's first of all: perf record -e
-// cpu-clock -g shows it.
+// in turn, the same for a Go program that does nothing at all; the ratio of the
+// medians is what the pages and their imports add.
 func BenchmarkChild(b *testing.B) {
 	folder := b.TempDir()
-	child := build(b, filepath.Join(folder, "lab"), ".")
+	child := build(b, filepath.Join(folder, "serve"), ".")
 	source := filepath.Join(folder, "bare.go")
 	if err := os.WriteFile(source, []byte("package main\n\nfunc main() {}\n"), 0o600); err != nil {
 		b.Fatal(err)
@@ -39,35 +50,23 @@ func BenchmarkChild(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer null.Close()
-	args := []string{"lab: one client", session.Service{Name: "echo"}.String(), "1"}
-	asChild := func(path string) (pid int, err error) {
-		return sys.Spawn(path, args, -1, -1, 2, int(null.Fd()))
-	}
-	asProgram := func(path string) (pid int, err error) {
-		none := ^uintptr(0)
-		files := []uintptr{none, none, 2, null.Fd()}
-		return syscall.ForkExec(path, args, &syscall.ProcAttr{Env: os.Environ(), Files: files})
-	}
-	start := func(path string, spawn func(string) (int, error)) time.Duration {
+	start := func(path string) time.Duration {
+		args := []string{"lab: one client", session.Service{Name: "echo"}.String(), "1"}
+		cmd := &exec.Cmd{Path: path, Args: args, Stderr: os.Stderr, ExtraFiles: []*os.File{null}}
 		begin := time.Now()
-		pid, err := spawn(path)
-		if err != nil {
-			b.Fatal(err)
-		}
-		var status unix.WaitStatus
-		if _, err := unix.Wait4(pid, &status, 0, nil); err != nil || status.ExitStatus() != 0 {
-			b.Fatalf("%s: %v, exit status %d", path, err, status.ExitStatus())
+		if err := cmd.Run(); err != nil {
+			b.Fatalf("%s: %v", path, err)
 		}
 		return time.Since(begin)
 	}
-	var labs, bares []time.Duration
+	var children, bares []time.Duration
 	for b.Loop() {
-		labs = append(labs, start(child, asChild))
-		bares = append(bares, start(bare, asProgram))
+		children = append(children, start(child))
+		bares = append(bares, start(bare))
 	}
-	slices.Sort(labs)
+	slices.Sort(children)
 	slices.Sort(bares)
-	median, least := labs[len(labs)/2], bares[len(bares)/2]
+	median, least := children[len(children)/2], bares[len(bares)/2]
 	b.ReportMetric(float64(median.Microseconds()), "µs/child")
 	b.ReportMetric(float64(least.Microseconds()), "µs/bare")
 	b.ReportMetric(float64(median)/float64(least), "ratio")

@@ -1,14 +1,74 @@
-package sys
+// Package probe hears what our own models tell of their calls, and holds them
+// back. The models' half, which tells, is in package sys.
+package probe
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"socketlab/models/sys"
 )
+
+// What a report may be about besides the phases of a call.
+const (
+	Begins sys.Phase = "begins" // a process reports from now on; only its Pid is known
+	Ends   sys.Phase = "ends"   // the process reports no more, as a rule because it has ended
+)
+
+// A Report is what a server's process tells.
+type Report struct {
+	sys.Report
+	Who string // "server", "child 1", "converse 2": the watcher's name for the goroutine
+}
+
+// Parse reads what sys.Report writes.
+func Parse(text string) (r sys.Report, err error) {
+	fields, values := r.Fields(), strings.Split(text, "\t")
+	if len(values) != len(fields) {
+		return r, fmt.Errorf("not a report: %q", text)
+	}
+	for i, field := range fields {
+		if err := parse(field, values[i]); err != nil {
+			return r, fmt.Errorf("not a report: %q: %w", text, err)
+		}
+	}
+	return r, nil
+}
+
+func parse(field any, value string) (err error) {
+	var n int64
+	switch f := field.(type) {
+	case *sys.Phase:
+		*f = sys.Phase(value)
+	case *string:
+		*f = value
+	case *int:
+		*f, err = strconv.Atoi(value)
+	case *uint64:
+		*f, err = strconv.ParseUint(value, 10, 64)
+	case *bool:
+		*f, err = strconv.ParseBool(value)
+	case *unix.Errno:
+		n, err = strconv.ParseInt(value, 10, 32)
+		*f = unix.Errno(n)
+	case *time.Time:
+		if n, err = strconv.ParseInt(value, 10, 64); n != 0 {
+			*f = time.Unix(0, n)
+		}
+	case *netip.AddrPort:
+		if value != "" {
+			*f, err = netip.ParseAddrPort(value)
+		}
+	}
+	return err
+}
 
 // A Watcher receives the reports of a server's processes, on a socket in the
 // abstract namespace: unix(7). That leaves no file behind, belongs to a network
@@ -48,10 +108,10 @@ func NewWatcher(hold bool, told func(Report)) (*Watcher, error) {
 // open listens on a name that the kernel chooses: "Autobind feature" in unix(7).
 func (w *Watcher) open() (name unix.Sockaddr, err error) {
 	const flags = unix.SOCK_SEQPACKET | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
-	if w.lfd, err = OutOfTheWay(unix.Socket(unix.AF_UNIX, flags, 0)); err != nil {
+	if w.lfd, err = unix.Socket(unix.AF_UNIX, flags, 0); err != nil {
 		return nil, err
 	}
-	if w.stop, err = OutOfTheWay(unix.Eventfd(0, unix.EFD_CLOEXEC)); err != nil {
+	if w.stop, err = unix.Eventfd(0, unix.EFD_CLOEXEC); err != nil {
 		return nil, err
 	}
 	if err := unix.Bind(w.lfd, &unix.SockaddrUnix{}); err != nil {
@@ -64,10 +124,10 @@ func (w *Watcher) open() (name unix.Sockaddr, err error) {
 }
 
 // Env is what a server to be watched has in its environment.
-func (w *Watcher) Env() string { return ProbeEnv + "=" + w.env }
+func (w *Watcher) Env() string { return sys.ProbeEnv + "=" + w.env }
 
 // Release lets a call go that waits for it.
-func (w *Watcher) Release(c Call) {
+func (w *Watcher) Release(c sys.Call) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if fd, here := w.procs[c.Pid]; here {
@@ -134,7 +194,7 @@ func (w *Watcher) hear(fd int, pids map[int]int) {
 	}
 	unix.Close(fd)
 	w.mu.Unlock()
-	w.tell(Report{Phase: Ends, Call: Call{Pid: pid, FD: -1, Start: time.Now()}})
+	w.tell(Ends, pid)
 }
 
 // receive takes all reports that are there. It is over when no more can come.
@@ -149,20 +209,22 @@ func (w *Watcher) receive(fd, pid int) (over bool) {
 		case err != nil || n == 0:
 			return true
 		}
-		report, err := ParseReport(string(w.buf[:n]))
+		report, err := Parse(string(w.buf[:n]))
 		if err == nil && report.Pid == pid {
-			w.tell(report)
+			w.hears(report)
 		}
 	}
 }
 
-func (w *Watcher) tell(r Report) {
-	if r.Phase == Begins {
-		delete(w.cast.processes, r.Pid) // an earlier process had the same number
+// tell makes a report about a process.
+func (w *Watcher) tell(phase sys.Phase, pid int) {
+	if phase == Begins {
+		delete(w.cast.processes, pid) // an earlier process had the same number
 	}
-	r.Who = w.cast.name(r.Call)
-	w.told(r)
+	w.hears(sys.Report{Phase: phase, Call: sys.Call{Pid: pid, FD: -1, Start: time.Now()}})
 }
+
+func (w *Watcher) hears(r sys.Report) { w.told(Report{r, w.cast.name(r.Call)}) }
 
 // admit takes in those who have connected, if they are the same user's.
 func (w *Watcher) admit(pids map[int]int) {
@@ -171,7 +233,7 @@ func (w *Watcher) admit(pids map[int]int) {
 		if err == unix.EINTR {
 			continue
 		}
-		if fd, err = OutOfTheWay(fd, err); err != nil {
+		if err != nil {
 			return
 		}
 		peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
@@ -184,7 +246,7 @@ func (w *Watcher) admit(pids map[int]int) {
 		w.mu.Lock()
 		w.procs[pid] = fd
 		w.mu.Unlock()
-		w.tell(Report{Phase: Begins, Call: Call{Pid: pid, FD: -1, Start: time.Now()}})
+		w.tell(Begins, pid)
 	}
 }
 
@@ -202,7 +264,7 @@ type thread struct {
 
 // name is who makes a call: the "server" or "child 1", and for what goes on
 // besides in the same process, the page's function, "reap" or "converse 1".
-func (c *cast) name(call Call) string {
+func (c *cast) name(call sys.Call) string {
 	if c.processes == nil {
 		c.processes, c.threads, c.count = map[int]string{}, map[thread]string{}, map[string]int{}
 	}
