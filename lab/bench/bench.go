@@ -38,7 +38,7 @@ type Options struct {
 	Points   []Point
 	Duration time.Duration
 	Freeze   time.Duration
-	Patience time.Duration // how long a client waits for any one byte
+	Patience time.Duration // how long a client waits for an answer
 	Calls    bool          // count system calls too
 	Baseline *Result       // to compare with; nil: nothing
 	Asked    []string      // the command line, for the record

@@ -31,7 +31,7 @@ type crowd struct {
 	size     int           // bytes of a message
 	cpus     []int         // where to run; empty: anywhere
 	threads  int           // how many
-	patience time.Duration // how long to wait for any one byte
+	patience time.Duration // how long a client waits for an answer
 }
 
 // newLoad starts the threads. Nobody connects yet.

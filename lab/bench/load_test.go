@@ -230,6 +230,15 @@ func TestServersThatFail(t *testing.T) {
 			return false
 		}), "connection reset by peer"},
 		{"silence", after(3, func(c net.Conn, p []byte) bool { return true }), "has waited 300ms for 64 bytes of 64"},
+		{"byte by byte", after(3, func(c net.Conn, p []byte) bool {
+			for i := range p {
+				if _, err := c.Write(p[i : i+1]); err != nil {
+					return false
+				}
+				time.Sleep(50 * time.Millisecond) // this is how slow it is
+			}
+			return true
+		}), "has waited 300ms for "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			addr := serve(t, test.f)
@@ -248,6 +257,30 @@ func TestServersThatFail(t *testing.T) {
 				t.Errorf("%v, want %q", err, test.want)
 			}
 		})
+	}
+}
+
+// A server that is slow, though never too slow for one client, does not keep a
+// crowd for hours.
+func TestSlowForMany(t *testing.T) {
+	addr := serve(t, func(c net.Conn) {
+		p := make([]byte, 64)
+		if _, err := io.ReadFull(c, p); err == nil {
+			time.Sleep(200 * time.Millisecond) // this is how slow it is
+			c.Write(p)
+		}
+		io.Copy(io.Discard, c)
+	})
+	l, err := newLoad(t.Context(), crowd{
+		to: addr.(*net.TCPAddr).AddrPort(), size: 64, threads: 1, patience: 400 * time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	err = l.connect(200) // it would take 5 s
+	if _, blamed := errors.AsType[*ServerError](err); !blamed || !strings.HasPrefix(err.Error(), "the server was too slow: after 3s ") {
+		t.Error(err)
 	}
 }
 

@@ -1,9 +1,12 @@
 package bench
 
 import (
+	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"socketlab/lab/text"
 )
 
 // connect is what load.connect says. At most a few come at a time, for whom
@@ -13,8 +16,15 @@ func (t *thread) connect(n int) error {
 	first := len(t.clients)
 	t.clients = append(t.clients, make([]client, n)...)
 	next := first
+	// Each client is in time, and yet all of them together would take hours.
+	most := 2*t.patience + time.Duration(n)*10*time.Millisecond
+	end := t.now() + int64(most)
 	return t.turn(turns{
-		wake: func(int64) (int64, error) {
+		wake: func(now int64) (int64, error) {
+			if now > end {
+				return 0, &ServerError{fmt.Sprintf("the server was too slow: after %v %s of %s had their first answer; take fewer --clients, or raise --timeout",
+					most.Round(time.Second), text.Number(next-first-t.busy), text.Count(n, "client"))}
+			}
 			for next < len(t.clients) && t.busy < together {
 				if err := t.dial(next); err != nil {
 					return 0, err

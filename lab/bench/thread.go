@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"time"
 	"unsafe"
 
@@ -66,12 +65,10 @@ type turns struct {
 
 const forever = int64(1) << 62
 
-var errPatience = errors.New("no answer")
-
 // turn is the loop that all phases share: it returns when the phase is over and
 // nothing is on its way.
 func (t *thread) turn(phase turns) error {
-	heard := t.now() // when an answer came last
+	looked := t.now() // for a client who has waited too long
 	for {
 		now := t.now()
 		next, err := phase.wake(now)
@@ -91,11 +88,11 @@ func (t *thread) turn(phase turns) error {
 				return err
 			}
 		}
-		switch {
-		case n > 0 || t.busy == 0:
-			heard = now
-		case now-heard > int64(t.patience):
-			return t.impatient()
+		if now-looked > int64(100*time.Millisecond) {
+			looked = now
+			if err := t.impatient(now); err != nil {
+				return err
+			}
 		}
 		if t.ctx.Err() != nil {
 			return context.Canceled
@@ -103,17 +100,18 @@ func (t *thread) turn(phase turns) error {
 	}
 }
 
-// impatient blames the first client that has waited in vain.
-func (t *thread) impatient() error {
+// impatient blames the first client that has waited for too long. An answer
+// that comes byte by byte is too late, too.
+func (t *thread) impatient(now int64) error {
 	for i, c := range t.clients {
-		switch c.state {
-		case connecting:
+		switch late := now-c.sent > int64(t.patience); {
+		case late && c.state == connecting:
 			return t.blame(i, "could not connect within %v; is the server's accept queue full?", t.patience)
-		case waiting:
-			return t.blame(i, "has waited %v for %d bytes of %d", t.patience, c.owed, t.size)
+		case late && c.state == waiting:
+			return t.blame(i, "has waited %v for %d bytes of %d; for a slow server raise --timeout", t.patience, c.owed, t.size)
 		}
 	}
-	return errPatience
+	return nil
 }
 
 // ready serves client i, of whom epoll has told.
