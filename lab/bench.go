@@ -50,8 +50,9 @@ type benchCmd struct {
 func (benchCmd) Help() string {
 	return `The servers are measured in turn, round by round, each time on a fresh server; the
 first one twice, which shows the noise. Every byte that comes back is looked at. A
-figure that the machine or the generator spoilt is marked INVALID. What the numbers
-mean is in docs/measuring.md.
+figure that the machine or the generator disturbed has ~ in front, and is compared with
+nothing, unless the difference is far beyond the disturbance. What the numbers mean is in
+docs/measuring.md.
 
 Examples:
   lab bench --model=select,poll,goroutine --clients=1,10,100

@@ -196,12 +196,7 @@ func (s comparedServer) figures() []string {
 	if s.failure != "" {
 		return append(figures, "  FAILED, see below")
 	}
-	for i, figure := range s.cell.Figures("p50", "p99", "cpu", "per_client") {
-		if s.cell.Invalid != "" && i < 3 { // memory nobody disturbs
-			figure = "(" + figure + ")"
-		}
-		figures = append(figures, figure)
-	}
+	figures = append(figures, s.cell.Figures("p50", "p99", "cpu", "per_client")...)
 	threads := fmt.Sprintf("%s/%s", s.cell.Figures("threads")[0], s.cell.Figures("processes")[0])
 	return append(figures, threads)
 }
@@ -235,7 +230,7 @@ func (c comparison) sentences() (lines []string) {
 		say(breaks)
 	}
 	lines = append(lines, "")
-	say("p50, p99, CPU/req, mem/client and threads/processes are with so many clients as it says, of 64 bytes, medians of " + strconv.Itoa(c.measured.Setting.Rounds) + " rounds. In parentheses: INVALID, see below.")
+	say("p50, p99, CPU/req, mem/client and threads/processes are with so many clients as it says, of 64 bytes, medians of " + strconv.Itoa(c.measured.Setting.Rounds) + " rounds. ~: disturbed, see below.")
 	if growth, known := c.measured.Growth(); known {
 		lines = append(lines, "")
 		for _, row := range growth.Rows {
@@ -291,7 +286,7 @@ func (c comparison) page(w io.Writer) error {
 	t := bench.Table{Head: comparedHead}
 	for _, row := range c.rows() {
 		figures := row.figures()
-		t.Rows = append(t.Rows, bench.Row{Name: figures[0], Cells: figures[1:], Bad: row.failure != "" || row.cell.Invalid != ""})
+		t.Rows = append(t.Rows, bench.Row{Name: figures[0], Cells: figures[1:], Bad: row.failure != ""})
 	}
 	v.Says = append(c.breaks(), v.Says...)
 	v.First = []bench.Table{t}

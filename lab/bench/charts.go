@@ -20,6 +20,7 @@ func (p Picture) Data() template.URL { return report.Picture([]byte(p.SVG)) }
 
 // Pictures are the charts of a result, as far as there is something to show.
 func (r Result) Pictures() (all []Picture) {
+	r = r.harmless()
 	add := func(name, title, svg string, ok bool) {
 		if ok {
 			all = append(all, Picture{name, title, svg})
@@ -45,7 +46,7 @@ func (r Result) over(file, title, name string, write func(float64) string) (_, _
 	most, least := 0.0, math.Inf(1)
 	looks := r.looks()
 	for _, s := range r.shown() {
-		line := series{name: text.Line(s.Name), look: looks[s.Name]}
+		line := series{name: s.Name, look: looks[s.Name]}
 		for j, p := range r.Points {
 			e, known := s.Cells[j].Summary[name]
 			if known && s.Cells[j].Invalid == "" && e.Median > 0 {
@@ -181,7 +182,7 @@ func (r Result) latencies() (_, _, svg string, ok bool) {
 			if h.Histogram == nil || h.TotalCount() == 0 {
 				continue
 			}
-			line := series{name: text.Line(s.Name), look: looks[s.Name], naive: k == 1}
+			line := series{name: s.Name, look: looks[s.Name], naive: k == 1}
 			if line.naive {
 				line.name += " naive"
 			}
@@ -213,7 +214,7 @@ func (r Result) shares() (_, _, svg string, ok bool) {
 		if cell.Invalid != "" || !measured {
 			continue
 		}
-		row := bar{name: text.Line(s.Name), look: looks[s.Name]}
+		row := bar{name: s.Name, look: looks[s.Name]}
 		user, system := cell.Summary["user"].Median, cell.Summary["system"].Median
 		if sampled := user + system; sampled > 0 {
 			row.parts = []float64{cpu.Median * user / sampled, cpu.Median * system / sampled}

@@ -30,6 +30,7 @@ func (r Result) Failed() bool {
 
 // CSV writes a line for each run.
 func (r Result) CSV(w io.Writer) error {
+	r = r.harmless()
 	out := csv.NewWriter(w)
 	head := []string{"subject", "clients", "idle", "size", "round", "invalid", "requests", "seconds"}
 	for _, m := range metrics {
@@ -40,7 +41,7 @@ func (r Result) CSV(w io.Writer) error {
 		for j, p := range r.Points {
 			for _, run := range s.Cells[j].Runs {
 				line := []string{
-					text.Line(s.Name), strconv.Itoa(p.Clients), strconv.Itoa(p.Idle), strconv.Itoa(p.Size),
+					s.Name, strconv.Itoa(p.Clients), strconv.Itoa(p.Idle), strconv.Itoa(p.Size),
 					strconv.Itoa(run.Round), run.Invalid, strconv.FormatInt(run.Requests, 10), digits(run.Seconds, 6),
 				}
 				for _, m := range metrics {
@@ -61,6 +62,7 @@ func (r Result) CSV(w io.Writer) error {
 // GoBench writes a line for each run that counts, in the format of Go's own
 // benchmarks: benchstat reads it, and others that do.
 func (r Result) GoBench(w io.Writer) error {
+	r = r.harmless()
 	var b strings.Builder
 	fmt.Fprintf(&b, "goos: linux\ncpu: %s\nkernel: %s\n", r.Machine.CPU, r.Machine.Kernel)
 	for _, s := range r.Subjects {
@@ -71,7 +73,7 @@ func (r Result) GoBench(w io.Writer) error {
 						return '_'
 					}
 					return c
-				}, text.Line(s.Name))
+				}, s.Name)
 				fmt.Fprintf(&b, "Benchmark%s/model=%s/clients=%d/idle=%d/size=%d %d", titled(r.Setting.Mode), name, p.Clients, p.Idle, p.Size, max(1, run.Requests))
 				for _, m := range metrics {
 					if v := m.of(run); v != nil {
@@ -92,6 +94,7 @@ func titled(word string) string { return strings.ToUpper(word[:1]) + word[1:] }
 // plotter reads them. The plotter takes one histogram for a file, so each has
 // a line with its name in front: split the file there.
 func (r Result) HGRM(w io.Writer) error {
+	r = r.harmless()
 	for _, s := range r.Subjects {
 		for j, p := range r.Points {
 			for _, h := range []struct {
@@ -101,7 +104,7 @@ func (r Result) HGRM(w io.Writer) error {
 				if h.Histogram.Histogram == nil {
 					continue
 				}
-				fmt.Fprintf(w, "#[%s with %s%s]\n", text.Line(s.Name), r.title(p), h.name)
+				fmt.Fprintf(w, "#[%s with %s%s]\n", s.Name, r.title(p), h.name)
 				if _, err := h.PercentilesPrint(w, 5, 1e6); err != nil {
 					return err
 				}
@@ -113,6 +116,7 @@ func (r Result) HGRM(w io.Writer) error {
 
 // Markdown writes a table for each point, in GitHub's dialect.
 func (r Result) Markdown(w io.Writer) error {
+	r = r.harmless()
 	var b strings.Builder
 	b.WriteString("## lab bench\n\n" + text.Markdown(r.Machine.String()) + "\n")
 	if r.Partial {
@@ -130,13 +134,9 @@ func (r Result) Markdown(w io.Writer) error {
 		b.WriteString("\n" + t.Markdown())
 	}
 	for _, line := range r.Sentences() {
-		switch {
-		case line == "":
-			continue
-		case !strings.HasPrefix(line, "  "):
-			b.WriteString("\n")
+		if line != "" {
+			b.WriteString("\n" + text.Markdown(strings.TrimSpace(line)) + "\n")
 		}
-		b.WriteString(text.Markdown(strings.TrimSpace(line)) + "\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -145,9 +145,16 @@ func (r Result) Markdown(w io.Writer) error {
 // Markdown is the table in GitHub's dialect.
 func (t Table) Markdown() string {
 	var b strings.Builder
-	b.WriteString("| " + strings.Join(t.Head, " | ") + " |\n|---" + strings.Repeat("|--:", len(t.Head)-1) + "|\n")
+	line := func(cells []string) {
+		for _, cell := range cells {
+			b.WriteString("| " + text.Markdown(cell) + " ")
+		}
+		b.WriteString("|\n")
+	}
+	line(t.Head)
+	b.WriteString("|---" + strings.Repeat("|--:", len(t.Head)-1) + "|\n")
 	for _, row := range t.Rows {
-		fmt.Fprintf(&b, "| %s | %s |\n", text.Markdown(row.Name), strings.Join(row.Cells, " | "))
+		line(append([]string{row.Name}, row.Cells...))
 	}
 	return b.String()
 }

@@ -3,10 +3,10 @@ package bench
 import (
 	_ "embed"
 	"io"
+	"slices"
 	"strings"
 
 	"socketlab/lab/report"
-	"socketlab/lab/text"
 )
 
 //go:embed page.html
@@ -34,7 +34,7 @@ type Table struct {
 	Rows []Row
 }
 
-// A Row is a subject's, marked if its figures do not count.
+// A Row is a subject's, marked if it has no figures.
 type Row struct {
 	Bad   bool
 	Name  string
@@ -56,6 +56,7 @@ func (v View) Write(w io.Writer) error { return report.Page(w, page, v) }
 
 // View is what a page shows of the result.
 func (r Result) View() View {
+	r = r.harmless()
 	v := View{
 		When: r.Started.Format("2 January 2006, 15:04"), Machine: r.Machine.String(),
 		Asked: strings.Join(r.Asked, " "), Partial: r.Partial, Pictures: r.Pictures(),
@@ -71,15 +72,7 @@ func (r Result) View() View {
 	if t, known := r.Growth(); known {
 		v.Tables = append(v.Tables, t)
 	}
-	for _, line := range r.Sentences() {
-		switch {
-		case line == "":
-		case strings.HasPrefix(line, "    ") && len(v.Says) > 0: // it goes on
-			v.Says[len(v.Says)-1] += " " + strings.TrimSpace(line)
-		default:
-			v.Says = append(v.Says, line)
-		}
-	}
+	v.Says = slices.DeleteFunc(r.Sentences(), func(line string) bool { return line == "" })
 	return v
 }
 
@@ -91,7 +84,7 @@ func (r Result) At(point int) (t Table) {
 	}
 	for _, s := range r.Subjects {
 		t.Rows = append(t.Rows, Row{
-			Name: text.Line(s.Name), Cells: r.row(s, point), Bad: s.Failure != "" || s.Cells[point].Invalid != "",
+			Name: s.Name, Cells: r.row(s, point), Bad: s.Failure != "",
 		})
 	}
 	return t

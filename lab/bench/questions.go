@@ -1,23 +1,15 @@
 package bench
 
-import (
-	"fmt"
-
-	"socketlab/lab/text"
-)
+import ()
 
 // Over is a table that answers one question: a metric of all subjects, over the
-// points. What is INVALID stands in parentheses.
+// points. What was disturbed has ~ in front.
 func (r Result) Over(metric string) (t Table) {
 	t.Head = r.headOver()
 	for _, s := range r.shown() {
-		row := Row{Name: text.Line(s.Name)}
+		row := Row{Name: s.Name}
 		for _, cell := range s.Cells {
-			text := cell.Figures(metric)[0]
-			if cell.Invalid != "" {
-				text = "(" + text + ")"
-			}
-			row.Cells = append(row.Cells, text)
+			row.Cells = append(row.Cells, cell.Figures(metric)...)
 		}
 		t.Rows = append(t.Rows, row)
 	}
@@ -29,7 +21,7 @@ func (r Result) AsGood(metric string) (t Table) {
 	t.Head = r.headOver()
 	for _, s := range r.shown() {
 		for _, twin := range s.Twins {
-			row := Row{Name: text.Line(s.Name) + " / " + twin}
+			row := Row{Name: s.Name + " / " + twin}
 			for _, cell := range s.Cells {
 				row.Cells = append(row.Cells, cell.Twins[twin][metric].AsGood(metric).String())
 			}
@@ -45,7 +37,7 @@ func (r Result) Growth() (t Table, known bool) {
 	t.Head = []string{"CPU/req grows", "over " + r.axis()}
 	for _, s := range r.shown() {
 		if s.Fit != nil {
-			t.Rows = append(t.Rows, Row{Name: text.Line(s.Name), Cells: []string{s.Fit.Says}})
+			t.Rows = append(t.Rows, Row{Name: s.Name, Cells: []string{s.Fit.Says}})
 		}
 	}
 	return t, len(t.Rows) > 0
@@ -67,13 +59,4 @@ func (r Result) Compare(name, with string, point int, metric string) (v Verdict,
 		return v, false
 	}
 	return r.compare(a, b, point, metric)
-}
-
-// Caveats say who failed, what does not count, and how much noise there was.
-func (r Result) Caveats() (lines []string) {
-	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
-	r.sayFailed(add)
-	r.sayInvalid(add)
-	r.sayNoise(add)
-	return lines
 }

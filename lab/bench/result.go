@@ -42,6 +42,41 @@ type Setting struct {
 	Baseline string  `json:"baseline,omitempty"`
 }
 
+// harmless is r as it may be shown to anybody: servers name themselves and fail as
+// they like, and a baseline may be anybody's file. JSON gets r itself.
+func (r Result) harmless() Result {
+	m, line := &r.Machine, text.Line
+	r.Asked, r.Setting.Baseline = text.Lines(r.Asked), line(r.Setting.Baseline)
+	m.CPU, m.Kernel, m.Go = line(m.CPU), line(m.Kernel), line(m.Go)
+	r.Subjects = slices.Clone(r.Subjects)
+	for i := range r.Subjects {
+		s := &r.Subjects[i]
+		s.Name, s.Command, s.Failure, s.Twins, s.Cells = line(s.Name), text.Lines(s.Command), line(s.Failure), text.Lines(s.Twins), slices.Clone(s.Cells)
+		if s.Fit != nil {
+			fit := *s.Fit
+			fit.Says = line(fit.Says)
+			s.Fit = &fit
+		}
+		for j := range s.Cells {
+			c := &s.Cells[j]
+			c.Skipped, c.Invalid, c.CallsBy, c.Runs = line(c.Skipped), line(c.Invalid), line(c.CallsBy), slices.Clone(c.Runs)
+			c.Calls, c.Twins = lineKeys(c.Calls), lineKeys(c.Twins)
+			for k := range c.Runs {
+				c.Runs[k].Invalid = line(c.Runs[k].Invalid)
+			}
+		}
+	}
+	return r
+}
+
+func lineKeys[V any](m map[string]V) map[string]V {
+	safe := map[string]V{}
+	for key, value := range m {
+		safe[text.Line(key)] = value
+	}
+	return safe
+}
+
 // A Point is a shape of the load.
 type Point struct {
 	Clients int `json:"clients"` // that make requests
@@ -70,6 +105,7 @@ type Cell struct {
 	Summary map[string]Estimate `json:"summary"`           // by metric
 	Against map[string]Verdict  `json:"against,omitempty"` // by metric: compared with the reference
 	Before  map[string]Verdict  `json:"before,omitempty"`  // by metric: compared with the baseline
+	Noisy   map[string]Verdict  `json:"noisy,omitempty"`   // by metric: compared with the reference, disturbed, and yet clear
 
 	Twins map[string]map[string]Verdict `json:"twins,omitempty"` // by the twin's name and metric: compared with the twin
 
@@ -168,10 +204,7 @@ func (r Result) JSON(w io.Writer) error {
 			s.Cells[j].Runs = append([]Run{}, s.Cells[j].Runs...)
 		}
 	}
-	out := json.NewEncoder(w)
-	out.SetIndent("", "  ")
-	out.SetEscapeHTML(false)
-	return out.Encode(r)
+	return text.JSON(w, r)
 }
 
 // x is what differs from point to point, as a number.

@@ -254,10 +254,51 @@ func (r *Result) tooNoisy(point int) bool { return r.noise(point, metricNamed("c
 // compareAll compares all subjects with the reference, at one point.
 func (r *Result) compareAll(point int) {
 	for i := range r.Subjects {
-		if i != r.First {
-			r.Subjects[i].Cells[point].Against = r.verdicts(r.First, i, point)
+		if i == r.First {
+			continue
+		}
+		cell := &r.Subjects[i].Cells[point]
+		cell.Against, cell.Noisy = r.verdicts(r.First, i, point), map[string]Verdict{}
+		for _, name := range compared {
+			if _, known := cell.Against[name]; known || !disturbable(name) {
+				continue
+			}
+			if v := r.despite(r.First, i, point, metricNamed(name)); v.Different {
+				cell.Noisy[name] = v
+			}
 		}
 	}
+}
+
+// despite compares subject b with a in all runs, also in those that do not count.
+// A difference is told if it is far beyond what the disturbance may have done:
+// the whole interval is beyond a factor of two, and beyond three times the share
+// of the machine that others took.
+func (r *Result) despite(a, b, point int, m metric) Verdict {
+	x, y := all(r.Subjects[a].Cells[point]), all(r.Subjects[b].Cells[point])
+	worst := r.noise(point, m)
+	for _, run := range append(x.Runs, y.Runs...) {
+		worst = max(worst, run.Stolen, run.Others, run.Waited, run.Dragged)
+	}
+	v := comparePairs(pairs(x, y, m), worst)
+	far := 1 + max(1, 3*worst)
+	v.Different = v.Different && (v.Lo > far || v.Hi < 1/far)
+	return v
+}
+
+// all has the runs of a cell as if each of them counted.
+func all(c Cell) (counted Cell) {
+	for _, run := range c.Runs {
+		run.Invalid = ""
+		counted.Runs = append(counted.Runs, run)
+	}
+	return counted
+}
+
+// disturbable reports whether other programs can change a metric. Nobody disturbs
+// what is in memory.
+func disturbable(name string) bool {
+	return !slices.Contains([]string{"pss", "rss", "per_client", "threads", "processes", "files"}, name)
 }
 
 // verdicts compare subject b with a, in all metrics of which both have figures.

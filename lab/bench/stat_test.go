@@ -3,6 +3,7 @@ package bench
 import (
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
@@ -144,6 +145,61 @@ func TestNoRatioOfWhatDoesNotCount(t *testing.T) {
 		v, compared := r.Subjects[1].Cells[0].Against["cpu"]
 		if compared != test.want || compared && !v.Different {
 			t.Errorf("%s: %+v, compared: %v", test.name, v, compared)
+		}
+	}
+}
+
+// A difference far beyond the disturbance is told although nothing counts; one
+// that the disturbance may have made is not.
+func TestClearThoughNoisy(t *testing.T) {
+	runs := func(cpu, others float64) (all []Run) {
+		for round := range 5 {
+			all = append(all, Run{Round: round, CPU: cpu, PSS: 1 << 20, Requests: 1, Judgement: Judgement{Others: others, Invalid: "noise"}})
+			cpu *= 1.01
+		}
+		return all
+	}
+	for _, test := range []struct {
+		name        string
+		cpu, others float64
+		want        string
+	}{
+		{"four times, a tenth disturbed", 44, 0.1, "~× 4.00"},
+		{"a quarter, a tenth disturbed", 2.75, 0.1, "~× 0.25"},
+		{"four times, all disturbed", 44, 1, ""},
+		{"half more", 16.5, 0.1, ""},
+	} {
+		r := Result{Points: []Point{{Clients: 10}}, Setting: Setting{Rounds: 5}, Subjects: []Subject{
+			{Name: "a", Cells: []Cell{{Runs: runs(11, test.others)}}},
+			{Name: "b", Cells: []Cell{{Runs: runs(test.cpu, test.others)}}},
+			{Name: "a again", Again: true, Cells: []Cell{{Runs: runs(11, test.others)}}},
+		}}
+		r.conclude(nil)
+		if got := r.Subjects[1].verdict(r.Subjects[1].Cells[0]); got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+		var b strings.Builder
+		r.Text(&b, plain)
+		if told := strings.Contains(b.String(), "Clear, though noisy, with 10 clients: b needs × "); told != (test.want != "") {
+			t.Errorf("%s: told: %v\n%s", test.name, told, b.String())
+		}
+		if !strings.Contains(b.String(), "docs/results.md") || !strings.Contains(b.String(), " 1.00 MiB") {
+			t.Errorf("%s: it says not where quiet figures are, or memory is marked:\n%s", test.name, b.String())
+		}
+	}
+}
+
+func TestAbout(t *testing.T) {
+	for _, test := range []struct {
+		x     float64
+		write func(float64) string
+		want  string
+	}{
+		{47.3, duration, "~47 µs"}, {1284, duration, "~1.3 ms"}, {12840, duration, "~13 ms"}, {35912, si, "~36k"}, {1995, si, "~2k"},
+		{0, duration, "~0 µs"}, {100, si, "~100"},
+	} {
+		if got := about(test.x, test.write); got != test.want {
+			t.Errorf("%v is %s, want %s", test.x, got, test.want)
 		}
 	}
 }

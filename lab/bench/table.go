@@ -20,13 +20,7 @@ type column struct {
 
 // median is the column of a metric, as show writes it.
 func median(head string, width int, name string, show func(float64) string) column {
-	return column{head, width, func(_ Subject, c Cell) string {
-		e, known := c.Summary[name]
-		if !known {
-			return "–"
-		}
-		return show(e.Median)
-	}}
+	return column{head, width, func(_ Subject, c Cell) string { return c.figure(name, show) }}
 }
 
 func whole(x float64) string { return text.Number(int(math.Round(x))) }
@@ -84,6 +78,9 @@ func switches(_ Subject, c Cell) string {
 	if !known && involuntary.Runs == 0 {
 		return "–"
 	}
+	if write := func(n float64) string { return fmt.Sprintf("%.2f", n) }; c.Invalid != "" {
+		return about(voluntary.Median+involuntary.Median, write)
+	}
 	return fmt.Sprintf("%.2f", voluntary.Median+involuntary.Median)
 }
 
@@ -108,8 +105,8 @@ func (c Cell) late() (late, all int64) {
 func (s Subject) verdict(c Cell) string {
 	v, compared := c.Against["cpu"]
 	switch {
-	case c.Invalid != "":
-		return "INVALID"
+	case !compared && c.Noisy["cpu"].Different:
+		return "~× " + times(c.Noisy["cpu"].Ratio)
 	case !compared:
 		return ""
 	case v.Different && v.Ratio < 0.0995:
@@ -125,6 +122,7 @@ func (s Subject) verdict(c Cell) string {
 // Text writes the result for people: a table of 80 columns, and in sentences
 // what the table cannot say.
 func (r Result) Text(w io.Writer, style report.Style) {
+	r = r.harmless()
 	if r.Partial {
 		fmt.Fprintf(w, "PARTIAL: it was interrupted; this is what there is.\n\n")
 	}
@@ -139,7 +137,7 @@ func (r Result) Text(w io.Writer, style report.Style) {
 	}
 	r.growthTable(w, style)
 	for _, line := range r.Sentences() {
-		fmt.Fprintln(w, line)
+		fmt.Fprintln(w, text.Prose(line, "    ", 80))
 	}
 }
 
@@ -159,7 +157,6 @@ func (r Result) table(w io.Writer, style report.Style, point int, title string) 
 	}
 	fmt.Fprintln(w, paint(style, "1", strings.TrimRight(row, " ")))
 	for _, s := range r.Subjects {
-		cell := s.Cells[point]
 		row := text.Left(" "+s.label(label-2), label)
 		cells := r.row(s, point)
 		if len(cells) < len(columns) {
@@ -169,7 +166,7 @@ func (r Result) table(w io.Writer, style report.Style, point int, title string) 
 				row += text.Right(cells[i], c.width)
 			}
 		}
-		if s.Failure != "" || cell.Invalid != "" {
+		if s.Failure != "" {
 			row = paint(style, "7", strings.TrimRight(row, " ")) // inverse: not by colour alone
 		}
 		fmt.Fprintln(w, strings.TrimRight(row, " "))
@@ -191,7 +188,7 @@ func (r Result) growthTable(w io.Writer, style report.Style) {
 
 // label is the subject's name in so many columns.
 func (s Subject) label(most int) string {
-	name := text.Line(s.Name)
+	name := s.Name
 	if s.Again && text.Width(name) > most {
 		return "… again"
 	}
@@ -212,11 +209,7 @@ func (c Cell) Figures(names ...string) (figures []string) {
 		"threads": whole, "processes": whole, "files": whole,
 	}
 	for _, name := range names {
-		text := "–"
-		if e, known := c.Summary[name]; known {
-			text = write[name](e.Median)
-		}
-		figures = append(figures, text)
+		figures = append(figures, c.figure(name, write[name]))
 	}
 	return figures
 }

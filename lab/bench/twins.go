@@ -52,7 +52,7 @@ func (r Result) AsGoodAt(point int) (t Table, known bool) {
 			}
 			verdicts := s.Cells[point].Twins[name]
 			known = known || len(verdicts) > 0
-			row := Row{Name: text.Line(s.Name) + " / " + name, Bad: len(verdicts) == 0}
+			row := Row{Name: s.Name + " / " + name, Bad: len(verdicts) == 0}
 			for _, a := range asGood {
 				row.Cells = append(row.Cells, verdicts[a.metric].AsGood(a.metric).String())
 			}

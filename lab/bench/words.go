@@ -2,9 +2,33 @@ package bench
 
 import (
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 )
+
+// figure is the median of a metric in a cell, – if it is not known. What a
+// disturbance spoilt has two digits, and ~ in front.
+func (c Cell) figure(name string, write func(float64) string) string {
+	e, known := c.Summary[name]
+	switch {
+	case !known:
+		return "–"
+	case c.Invalid == "" || !disturbable(name):
+		return write(e.Median)
+	}
+	return about(e.Median, write)
+}
+
+var zeros = regexp.MustCompile(`(\.\d*[1-9])0+(\D|$)|\.0+(\D|$)`)
+
+func about(x float64, write func(float64) string) string {
+	if x != 0 {
+		unit := math.Pow(10, math.Floor(math.Log10(math.Abs(x)))-1)
+		x = math.Round(x/unit) * unit
+	}
+	return "~" + zeros.ReplaceAllString(write(x), "$1$2$3")
+}
 
 func percent(share float64) string {
 	if share < 0.1 {

@@ -1,8 +1,11 @@
 package text
 
 import (
+	"bytes"
+	"encoding/json"
 	"encoding/xml"
 	"fmt"
+	"io"
 	"regexp"
 	"strconv"
 	"strings"
@@ -103,4 +106,19 @@ func XML(s string) string {
 	var b strings.Builder
 	xml.EscapeText(&b, []byte(s)) // a Builder takes everything
 	return b.String()
+}
+
+// JSON writes a document with all that there is: strings are as the server sent
+// them, as far as they are UTF-8. They may hold ##[error], which the log of a CI
+// system obeys anywhere in a line, so a second # is written as \u0023.
+func JSON(w io.Writer, document any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	if err := e.Encode(document); err != nil {
+		return err
+	}
+	_, err := w.Write(bytes.ReplaceAll(b.Bytes(), []byte("##"), []byte(`#\u0023`)))
+	return err
 }

@@ -12,67 +12,84 @@ import (
 )
 
 // Sentences say what the tables cannot: what failed or does not count, the
-// noise, what an open loop could not send.
+// noise, what an open loop could not send. An empty one is a gap.
 func (r Result) Sentences() (lines []string) {
-	say := func(format string, args ...any) {
-		lines = append(lines, strings.Split(text.Prose(fmt.Sprintf(format, args...), "    ", 80), "\n")...)
-	}
+	say := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	gap := func() {
-		if len(lines) > 0 && lines[len(lines)-1] == "" {
-			return
+		if len(lines) == 0 || lines[len(lines)-1] != "" {
+			lines = append(lines, "")
 		}
-		lines = append(lines, "")
 	}
 	gap()
 	r.sayFailed(say)
-	r.sayInvalid(say)
+	r.sayDisturbed(say)
 	gap()
-	twins := false
 	for j := range r.Points {
-		_, known := r.AsGoodAt(j)
-		twins = twins || known
+		if _, known := r.AsGoodAt(j); known {
+			say("As good as C: CPU time and p99 of the C twin, divided by the model's, and requests per second of the model, divided by the twin's, in each round: the median of the rounds, and its interval. 1.00 is as good, more is better.")
+			gap()
+			break
+		}
 	}
-	if twins {
-		gap()
-		say("As good as C: CPU time and p99 of the C twin, divided by the model's, and requests per second of the model, divided by the twin's, in each round: the median of the rounds, and its interval. 1.00 is as good, more is better.")
-	}
-	gap()
 	r.sayLate(say)
 	r.sayCalls(say)
 	gap()
 	if r.sayNoise(say) {
-		say("CPU is: CPU time per request, compared with %s in the same rounds; ?: it takes more of them to tell.", text.Line(r.Subjects[r.First].Name))
+		say("CPU is: CPU time per request, compared with %s in the same rounds; ?: it takes more of them to tell.", r.Subjects[r.First].Name)
 	}
 	r.sayBefore(say)
-	for len(lines) > 0 && lines[len(lines)-1] == "" {
+	if lines[len(lines)-1] == "" {
 		lines = lines[:len(lines)-1]
 	}
+	return lines
+}
+
+// Caveats say who failed, what does not count, and how much noise there was.
+func (r Result) Caveats() (lines []string) {
+	r = r.harmless()
+	say := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	r.sayFailed(say)
+	r.sayDisturbed(say)
+	r.sayNoise(say)
 	return lines
 }
 
 func (r Result) sayFailed(say func(string, ...any)) {
 	for _, s := range r.Subjects {
 		if s.Failure != "" {
-			say("%s FAILED: %s", text.Line(s.Name), text.Line(s.Failure))
+			say("%s FAILED: %s", s.Name, s.Failure)
 		}
 	}
 }
 
-// sayInvalid says for each point who is not to be compared, and why the first of
-// them is not.
-func (r Result) sayInvalid(say func(string, ...any)) {
+// sayDisturbed says for each point whose figures are not to be compared, and why
+// those of the first are not; and which differences are clear all the same.
+func (r Result) sayDisturbed(say func(string, ...any)) {
+	noisy := false
 	for j, p := range r.Points {
-		var names []string
+		var names, clear []string
 		why := ""
 		for _, s := range r.Subjects {
-			if cell := s.Cells[j]; cell.Invalid != "" {
-				names = append(names, text.Line(s.Name))
+			cell := s.Cells[j]
+			if cell.Invalid != "" {
+				names = append(names, s.Name)
 				why = cmp.Or(why, cell.Invalid)
+			}
+			if v := cell.Noisy["cpu"]; v.Different {
+				clear = append(clear, fmt.Sprintf("%s needs × %s the CPU time of %s, %s against %s",
+					s.Name, times(v.Ratio), r.Subjects[r.First].Name, cell.Figures("cpu")[0], r.Subjects[r.First].Cells[j].Figures("cpu")[0]))
 			}
 		}
 		if len(names) > 0 {
-			say("INVALID with %s: %s. Of %s, %s.", r.title(p), strings.Join(names, ", "), names[0], why)
+			say("~ marks what was disturbed with %s, at %s. Of %s, %s.", r.title(p), strings.Join(names, ", "), names[0], why)
 		}
+		if len(clear) > 0 {
+			say("Clear, though noisy, with %s: %s.", r.title(p), strings.Join(clear, "; "))
+		}
+		noisy = noisy || len(names)+len(clear) > 0
+	}
+	if noisy {
+		say("Quiet figures of our models are in docs/results.md.")
 	}
 }
 
@@ -92,7 +109,7 @@ func (r Result) sayLate(say func(string, ...any)) {
 					unsent += run.Unsent
 				}
 				say("%s with %s: %s of %s requests late, %s of them never sent.",
-					text.Line(s.Name), r.title(p), text.Number(int(late)), text.Number(int(all)), text.Number(int(unsent)))
+					s.Name, r.title(p), text.Number(int(late)), text.Number(int(all)), text.Number(int(unsent)))
 			}
 		}
 	}
@@ -123,7 +140,7 @@ func (r Result) sayCalls(say func(string, ...any)) {
 				}
 			}
 			say("system calls per request, %s with %s, counted by %s: %.2f%s",
-				text.Line(s.Name), r.title(p), cell.CallsBy, total, strings.Replace(each, ",", " =", 1))
+				s.Name, r.title(p), cell.CallsBy, total, strings.Replace(each, ",", " =", 1))
 		}
 	}
 }
@@ -145,14 +162,14 @@ func (r Result) sayNoise(say func(string, ...any)) (compared bool) {
 		known = true
 		worst = max(worst, r.noise(j, metricNamed("cpu")))
 	}
-	name := text.Line(first.Name)
+	name := first.Name
 	if !known {
-		say("How much %s differs from itself is not known: nothing is compared.", name)
+		say("How much %s differs from itself is not known: nothing else is compared.", name)
 		return false
 	}
 	say("%s, measured twice in each round, differs from itself by up to %s in CPU time: no smaller difference is told.", name, percent(worst))
 	if worst > mostNoise {
-		say("INVALID: where that is more than %s nothing is compared; try again on a quiet machine.", percent(mostNoise))
+		say("That is more than %s, so only what is far beyond it is told; try again on a quiet machine.", percent(mostNoise))
 	}
 	if r.Setting.Rounds < enough {
 		say("With fewer than %d rounds no difference can be told from chance.", enough)
@@ -164,13 +181,13 @@ func (r Result) sayBefore(say func(string, ...any)) {
 	if r.Setting.Baseline == "" {
 		return
 	}
-	say("Compared with %s, by the medians; what is the same for all is the machine's:", text.Line(r.Setting.Baseline))
+	say("Compared with %s, by the medians; what is the same for all is the machine's:", r.Setting.Baseline)
 	for j, p := range r.Points {
 		for _, s := range r.shown() {
 			cell := s.Cells[j]
 			if len(cell.Before) == 0 {
 				if len(cell.Runs) > 0 {
-					say("  %s with %s: not there, or INVALID", text.Line(s.Name), r.title(p))
+					say("  %s with %s: not there, or disturbed", s.Name, r.title(p))
 				}
 				continue
 			}
@@ -184,7 +201,7 @@ func (r Result) sayBefore(say func(string, ...any)) {
 					each += fmt.Sprintf(", cpu × %s (p = %.3f: chance or noise)", times(v.Ratio), v.P)
 				}
 			}
-			say("  %s with %s: %s", text.Line(s.Name), r.title(p), strings.TrimPrefix(each, ", "))
+			say("  %s with %s: %s", s.Name, r.title(p), strings.TrimPrefix(each, ", "))
 		}
 	}
 }
