@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -53,9 +52,7 @@ func (cmd doctorCmd) Run(color colorFlag) error {
 		return interrupted{}
 	}
 	if cmd.JSON {
-		out := json.NewEncoder(os.Stdout)
-		out.SetIndent("", "  ")
-		return out.Encode(struct {
+		return text.JSON(os.Stdout, struct {
 			Schema   string    `json:"schema"`
 			Findings []finding `json:"findings"`
 		}{"lab.doctor/1", findings})

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +11,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"socketlab/lab/text"
 	"socketlab/models"
 	"socketlab/models/all"
 )
@@ -93,9 +93,7 @@ func printModelsJSON() error {
 		}
 		doc.Models = append(doc.Models, modelCard{m.Name, m.Summary, m.Holds, m.Waits, m.Limit, m.Page(), why == "", why})
 	}
-	out := json.NewEncoder(os.Stdout)
-	out.SetIndent("", "  ")
-	return out.Encode(doc)
+	return text.JSON(os.Stdout, doc)
 }
 
 // A modelFlag is the value of --model where it names one model.

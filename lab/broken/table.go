@@ -1,7 +1,6 @@
 package broken
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"path"
@@ -82,8 +81,5 @@ func JSON(w io.Writer, findings []Finding) error {
 			append([]string{}, f.CaughtBy...), append([]string{}, f.Surprises...), // [] and not null
 		})
 	}
-	out := json.NewEncoder(w)
-	out.SetIndent("", "  ")
-	out.SetEscapeHTML(false)
-	return out.Encode(document)
+	return text.JSON(w, document)
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 	"slices"
 	"time"
+
+	"socketlab/lab/text"
 )
 
 // Schema is the name and version of a trace as JSON; its schema is
@@ -22,9 +24,7 @@ func (t Trace) JSON(w io.Writer) error {
 		return err
 	}
 	t.Missing, t.Actors, t.Events = some(t.Missing), some(t.Actors), some(t.Events)
-	out := json.NewEncoder(w)
-	out.SetIndent("", "  ")
-	return out.Encode(t)
+	return text.JSON(w, t)
 }
 
 // some is a list that JSON writes as a list even if it is empty.

@@ -61,7 +61,7 @@ func quote(data []byte, n, most int) string {
 	var b strings.Builder
 	for i, c := range data {
 		piece := strconv.QuoteToASCII(string(rune(c)))
-		if c >= 0x7f {
+		if c >= 0x7f || c == '#' && i > 0 && data[i-1] == '#' { // ##[error] is a command to some
 			piece = fmt.Sprintf(`"\x%02x"`, c)
 		}
 		piece = piece[1 : len(piece)-1]

@@ -1,7 +1,6 @@
 package experiment
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -19,10 +18,7 @@ type Document struct {
 // JSON writes it.
 func (d Document) JSON(w io.Writer) error {
 	d.Schema = "lab.exp/1"
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(d)
+	return text.JSON(w, d)
 }
 
 // Asked writes the question, with the answers to choose from.

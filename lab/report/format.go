@@ -2,12 +2,13 @@ package report
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+
+	"socketlab/lab/text"
 )
 
 // A Format is one way to write a result. Either it is one text, or it is several
@@ -128,12 +129,5 @@ func (v Verify) JSON(w io.Writer) error {
 		s := &v.Subjects[i]
 		s.Command, s.Checks = append([]string{}, s.Command...), append([]Check{}, s.Checks...)
 	}
-	return indented(w, v)
-}
-
-func indented(w io.Writer, document any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(document)
+	return text.JSON(w, v)
 }

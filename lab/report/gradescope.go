@@ -6,6 +6,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"socketlab/lab/text"
 )
 
 // What Gradescope reads from results.json: "Autograder Specifications" at
@@ -65,7 +67,7 @@ func (v Verify) Gradescope(w io.Writer) error {
 	if outOf > 0 {
 		doc.Output += fmt.Sprintf("%g of %g points.\n", doc.Score, outOf)
 	}
-	return indented(w, doc)
+	return text.JSON(w, doc)
 }
 
 func isCommand(s Subject) bool { return s.Kind == "command" }
