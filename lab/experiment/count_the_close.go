@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"socketlab/lab/proc"
@@ -40,8 +39,7 @@ var countTheClose = Experiment{
 					wire.Segments(s.Addr().Port())
 					held := way == "late" || way == "owes an answer"
 					if held {
-						r.Check(s.Signal(syscall.SIGSTOP))
-						r.Sleep(10 * time.Millisecond)
+						s.Hold()
 					}
 					switch way {
 					case "SO_LINGER 0":
@@ -55,7 +53,7 @@ var countTheClose = Experiment{
 					if held {
 						r.Until(patience, func() bool { end, ok := s.End(c); return ok && end.State == proc.CloseWait })
 						r.Sleep(60 * time.Millisecond) // longer than a delayed ACK: RFC 9293, section 3.8.6.3
-						r.Check(s.Signal(syscall.SIGCONT))
+						s.Release()
 					}
 					if way == "owes an answer" {
 						c.Recv(1<<10, patience)

@@ -57,8 +57,11 @@ const None = -1
 
 // All are the experiments, by lesson.
 var All = []Experiment{
-	waitingRoom, halfLine, cpuHog, scanCost,
-	backlog, countTheClose, finOrRst, halfClose, timeWait,
+	waitingRoom, halfLine, cpuHog, scanCost, blindWhileTyping, emptyLine, stdioAndSelect,
+	backlog, countTheClose, finOrRst, halfClose, timeWait, stream,
+	zombies, runawayChild, outOfDescriptors, sigpipe, slowReader, sharedList,
+	leakedDup, timeoutLeft, strlenMinusOne, operatorEOF, wall1024,
+	price, herd, fortyMS, coordinatedOmission,
 }
 
 // Find is the experiment with that name.

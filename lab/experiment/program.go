@@ -160,11 +160,24 @@ func (r *Run) build(name string, flags ...string) (path string) {
 func (r *Run) Wrong(bug Bug, args ...string) *Server {
 	switch {
 	case bug.C != "":
-		return r.Start(subject.Spec{Name: bug.C, Command: append([]string{r.Specimen(bug.C), "{port}"}, args...)})
+		return r.Start(specimen(r.Specimen(bug.C), args...))
 	case r.Repaired:
 		return r.Serve(bug.Right)
 	}
 	return r.Broken(bug.Broken)
+}
+
+// Talk is Wrong for a server with an operator.
+func (r *Run) Talk(bug Bug) *Server {
+	if r.Repaired {
+		return r.Serve(bug.Right, "--service=talk")
+	}
+	return r.Broken(bug.Broken)
+}
+
+// specimen is how a C server is started.
+func specimen(path string, args ...string) subject.Spec {
+	return subject.Spec{Name: filepath.Base(path), Command: append([]string{path, "{port}"}, args...)}
 }
 
 // diff is the bug of a C program and its cure.

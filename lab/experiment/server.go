@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -241,6 +242,18 @@ func (r *Run) accept(lfd int) *Client {
 func (s *Server) Shows(text string, within time.Duration) bool {
 	return s.r.Until(within, func() bool { return strings.Contains(string(s.Stdout()), text) })
 }
+
+// Hold stops the server, as if it were busy elsewhere; its kernel goes on.
+func (s *Server) Hold() {
+	s.r.Check(s.Signal(syscall.SIGSTOP))
+	s.r.Until(patience, func() bool {
+		threads, err := proc.Threads(s.Pid())
+		return err != nil || !slices.ContainsFunc(threads, func(t proc.Thread) bool { return t.State() != 'T' })
+	})
+}
+
+// Release lets it go on.
+func (s *Server) Release() { s.r.Check(s.Signal(syscall.SIGCONT)) }
 
 // Children are the server's processes but for the first, dead or alive.
 func (s *Server) Children() (all []proc.Process) {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,6 +15,8 @@ import (
 type Wire struct {
 	r    *Run
 	file *os.File
+
+	mu   sync.Mutex // guards what follows
 	seen []Segment
 }
 
@@ -36,35 +39,62 @@ func (r *Run) Wire() *Wire {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, all)
 	r.Check(err)
 	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20)
+	headers := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 128}} // and not the data
+	r.Check(unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &headers[0]}))
 	w := &Wire{r: r, file: os.NewFile(uintptr(fd), "packets")}
-	r.finally(func() { w.file.Close() })
+	var reading sync.WaitGroup
+	reading.Go(w.read)
+	r.finally(func() {
+		w.file.Close()
+		reading.Wait()
+	})
 	return w
+}
+
+// read collects segments until the file is closed.
+func (w *Wire) read() {
+	raw, err := w.file.SyscallConn()
+	if err != nil {
+		return
+	}
+	buf := make([]byte, 256)
+	for err == nil {
+		err = raw.Read(func(fd uintptr) bool {
+			n, from, err := unix.Recvfrom(int(fd), buf, 0)
+			link, ok := from.(*unix.SockaddrLinklayer)
+			if err == nil && ok && link.Pkttype != unix.PACKET_OUTGOING {
+				if s, tcp := segment(buf[:n]); tcp {
+					w.mu.Lock()
+					w.seen = append(w.seen, s)
+					w.mu.Unlock()
+				}
+			}
+			return err != unix.EAGAIN
+		})
+	}
 }
 
 // Segments are those of a port since the last call, when no more have come for
 // a moment.
-func (w *Wire) Segments(port uint16) (seen []Segment) {
-	buf := make([]byte, 1<<17)
-	raw, err := w.file.SyscallConn()
-	w.r.Check(err)
-	for quiet := 0; quiet < 20; quiet++ {
-		raw.Control(func(fd uintptr) {
-			for {
-				n, from, err := unix.Recvfrom(int(fd), buf, unix.MSG_TRUNC)
-				if err != nil {
-					return
-				}
-				link, ok := from.(*unix.SockaddrLinklayer)
-				s, tcp := segment(buf[:min(n, len(buf))])
-				if ok && tcp && link.Pkttype != unix.PACKET_OUTGOING && (s.From == port || s.To == port) {
-					seen = append(seen, s)
-					quiet = 0
-				}
-			}
-		})
-		w.r.Sleep(time.Millisecond)
+func (w *Wire) Segments(port uint16) (of []Segment) {
+	count := -1
+	w.r.Until(time.Second, func() bool {
+		w.r.Sleep(20 * time.Millisecond)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		still := len(w.seen) == count
+		count = len(w.seen)
+		return still
+	})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.seen {
+		if s.From == port || s.To == port {
+			of = append(of, s)
+		}
 	}
-	return seen
+	w.seen = nil
+	return of
 }
 
 var flagNames = [...]string{"FIN", "SYN", "RST", "PSH", "ACK"}
@@ -85,11 +115,12 @@ func segment(packet []byte) (s Segment, ok bool) {
 			flags = append(flags, name)
 		}
 	}
+	length := int(binary.BigEndian.Uint16(packet[2:])) // of the packet; 0 if it is larger than can be said
 	return Segment{
 		From:   binary.BigEndian.Uint16(tcp),
 		To:     binary.BigEndian.Uint16(tcp[2:]),
 		Flags:  strings.Join(flags, "+"),
-		Bytes:  len(tcp) - 4*int(tcp[12]>>4),
+		Bytes:  max(length, len(packet)) - header - 4*int(tcp[12]>>4),
 		Window: binary.BigEndian.Uint16(tcp[14:]),
 		At:     time.Now(),
 	}, true
