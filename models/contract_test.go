@@ -31,44 +31,35 @@ const (
 	summary   = 60 // characters in `lab models`
 )
 
-// pageLines is how long each page may be: its length when somebody last
-// thought about it, rounded up to the next 10.
-var pageLines = map[string]int{
-	"blocking":   110,
-	"process":    270,
-	"prefork":    310,
-	"thread":     260,
-	"goroutine":  200,
-	"roles":      260,
-	"selectloop": 200,
-	"pollloop":   200,
-	"epollloop":  220,
-	"uringloop":  180,
+// pageLines is how long each page may be. It is a ceiling, not a record: a page
+// of one idea fits into it. Which page may be longer, and why, stands here.
+const pageLines = 160
+
+var longPages = map[string]int{
+	"process":   190, // two programs on one page: parent and child
+	"prefork":   210, // so too, and the parent replaces workers
+	"roles":     210, // three threads on one page
+	"epollloop": 180, // the list in the kernel has calls of its own: create, add, change, take off
 }
 
 // stepLines is how many lines diff may show between a page and the one before
-// it in the catalogue, rounded up in the same way.
-var stepLines = map[string]int{
-	"blocking→process":    250,
-	"process→prefork":     310,
-	"prefork→thread":      360,
-	"thread→goroutine":    280,
-	"goroutine→roles":     380,
-	"roles→selectloop":    230,
+// it in the catalogue; smallSteps are those that change one thing only.
+const stepLines = 300
+
+var smallSteps = map[string]int{
 	"selectloop→pollloop": 60,
-	"pollloop→epollloop":  90,
-	"epollloop→uringloop": 270,
+	"pollloop→epollloop":  80,
 }
 
 // infrastructure is what stands beside the pages.
-var infrastructure = []string{"all", "internal", "serve", "session", "sys"}
+var infrastructure = []string{"all", "guests", "internal", "serve", "session", "sys"}
 
 // pagesMayImport is all that a page needs: no lab, no other page, and nothing
 // that prints or logs.
 var pagesMayImport = []string{
-	"bytes", "errors", "net", "os", "os/signal", "runtime", "strconv", "sync", "sync/atomic", "unsafe",
+	"bytes", "errors", "net", "os", "os/exec", "os/signal", "runtime", "slices", "strconv", "sync", "sync/atomic", "unsafe",
 	"golang.org/x/sys/unix",
-	"socketlab/models", "socketlab/models/session", "socketlab/models/sys",
+	"socketlab/models", "socketlab/models/guests", "socketlab/models/session", "socketlab/models/sys",
 }
 
 // sessionsMayImport is nothing that can wait, and time for the two files that
@@ -187,11 +178,6 @@ func TestEveryFolderIsInTheCatalogue(t *testing.T) {
 	for _, e := range entries {
 		if e.IsDir() && !slices.Contains(infrastructure, e.Name()) && !slices.Contains(listed, e.Name()) {
 			t.Errorf("models/%s is not in models/all: a page is a folder and a line there", e.Name())
-		}
-	}
-	for name := range pageLines {
-		if !slices.Contains(listed, name) {
-			t.Errorf("pageLines has a budget for %s, which is no page", name)
 		}
 	}
 }
@@ -393,20 +379,13 @@ func TestPagesDoNotPrintOrSleep(t *testing.T) {
 func TestPageLength(t *testing.T) {
 	eachPage(t, func(t *testing.T, p *page) {
 		lines := strings.Count(p.source, "\n")
-		budget, known := pageLines[p.folder]
-		switch {
-		case !known:
-			t.Errorf("models/%s has %d lines, and pageLines no budget for it: say %d",
-				p.file, lines, roundUp(lines))
-		case lines > budget:
-			t.Errorf("models/%s has %d lines, %d more than its budget: shorten it, or raise the budget with a reason",
-				p.file, lines, lines-budget)
+		most := max(pageLines, longPages[p.folder])
+		if lines > most {
+			t.Errorf("models/%s has %d lines, at most %d fit: what is not the model's own idea is shared, in guests, session or sys",
+				p.file, lines, most)
 		}
 	})
 }
-
-// roundUp is the next 10.
-func roundUp(n int) int { return (n + 9) / 10 * 10 }
 
 func TestPageWidth(t *testing.T) {
 	eachPage(t, func(t *testing.T, p *page) {

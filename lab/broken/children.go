@@ -2,6 +2,7 @@ package broken
 
 import (
 	"os"
+	"os/exec"
 	"os/signal"
 
 	"golang.org/x/sys/unix"
@@ -21,7 +22,7 @@ type parent struct {
 func newParent(lfd int) *parent {
 	p := &parent{lfd: lfd}
 	p.spawn = func(cfd int) error {
-		_, err := sys.Spawn("/proc/self/exe", childArgs(), -1, 1, 2, cfd)
+		_, err := sys.Start(&exec.Cmd{Path: "/proc/self/exe", Args: childArgs()}, -1, 1, 2, cfd)
 		return err
 	}
 	p.reap = func() {

@@ -7,9 +7,8 @@
 package blocking
 
 import (
-	"runtime"
-
 	"socketlab/models"
+	"socketlab/models/guests"
 	"socketlab/models/session"
 	"socketlab/models/sys"
 )
@@ -17,28 +16,16 @@ import (
 var Model = models.Model{
 	Name:    "blocking",
 	Summary: "one client after the other, in plain blocking calls",
-	Holds:   "nothing: it waits",
+	Holds:   "the whole server",
 	Waits:   "accept(2), read(2)",
 	Limit:   1,
 	Serve:   Serve,
 }
 
-type client struct {
-	session.Session
-	fd int
-	*operator
-}
-
-type operator struct {
-	models.Job
-	lines session.Lines // what the operator types
-	buf   [session.BufferSize]byte
-}
-
 func Serve(job models.Job) error {
-	// One thread may run Go code: with more, each yield would wake another.
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	op := &operator{Job: job}
+	defer sys.Threads(1)()
+	c := &client{buf: make([]byte, session.BufferSize)}
+	c.operator = guests.Operator{Keyboard: job.Keyboard, Screen: job.Screen}
 	for served := 1; ; served++ {
 		cfd, err := sys.Accept(job.Listener, 0) // sleeps until a client comes
 		if sys.Stopped(err) {
@@ -47,23 +34,28 @@ func Serve(job models.Job) error {
 		if err != nil {
 			return err
 		}
-		c := &client{job.Service.New(served), cfd, op}
+		c.Session, c.fd = job.Service.New(served), cfd
 		c.converse()
 		sys.Close(cfd)
 	}
 }
 
+type client struct {
+	session.Session
+	fd       int
+	buf      []byte          // for what one read brings
+	operator guests.Operator // the other one who speaks to it
+}
+
 // converse holds one conversation, from its first byte to its last.
 func (c *client) converse() {
-	c.show()
-	defer c.show()
-	defer c.FeedEOF() // however it ends, the client has left
+	c.operator.Show(c.Heard())
 	for !c.Done() {
 		if len(c.Pending()) == 0 && c.clientsTurn() { // a greeting goes first
-			n, err := sys.Read(c.fd, c.buf[:]) // sleeps until the client speaks
+			n, err := sys.Read(c.fd, c.buf) // sleeps until the client speaks
 			switch {
 			case err != nil:
-				return
+				session.Abandon(c)
 			case n == 0:
 				c.FeedEOF()
 			default:
@@ -74,36 +66,22 @@ func (c *client) converse() {
 			// sleeps while the client does not read
 			n, err := sys.Write(c.fd, c.Pending())
 			if err != nil {
-				return
+				session.Abandon(c)
 			}
 			c.Sent(n)
 		}
 	}
-}
-
-// show shows the operator what the client said, if anything.
-func (c *client) show() bool {
-	text := c.Heard()
-	if len(text) > 0 {
-		sys.Write(c.Screen, text)
-	}
-	return len(text) > 0
+	c.operator.Show(c.Heard())
 }
 
 // clientsTurn gives the turn to the operator when the client has spoken: who
 // sleeps in one read cannot listen to two. It is true if the client is next.
 func (c *client) clientsTurn() bool {
-	runtime.Gosched() // else the Go runtime takes this thread for stuck
-	if !c.show() || c.Keyboard < 0 {
+	said := c.Heard()
+	c.operator.Show(said)
+	if len(said) == 0 || c.operator.Keyboard < 0 {
 		return true
 	}
-	// sleeps until the operator speaks
-	n, _ := sys.Read(c.Keyboard, c.buf[:session.MaxLine])
-	for line := range c.lines.Feed(c.buf[:n]) {
-		c.Say(line)
-	}
-	if n == 0 {
-		c.Keyboard = -1 // no operator any more
-	}
+	c.operator.Speak(c, c.buf) // sleeps until the operator does
 	return false
 }

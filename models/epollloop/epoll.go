@@ -6,11 +6,10 @@
 package epollloop
 
 import (
-	"runtime"
-
 	"golang.org/x/sys/unix"
 
 	"socketlab/models"
+	"socketlab/models/guests"
 	"socketlab/models/session"
 	"socketlab/models/sys"
 )
@@ -20,7 +19,6 @@ var Model = models.Model{
 	Summary: "one thread has the kernel keep the list of descriptors",
 	Holds:   "an entry in the kernel",
 	Waits:   "epoll_wait(2)",
-	Limit:   0,
 	Serve:   Serve,
 }
 
@@ -34,20 +32,19 @@ type loop struct {
 	clients map[int]*client // by descriptor
 	served  int             // how many have come so far
 	lines   session.Lines   // what the operator types
+	failed  error           // why the server cannot go on
 	buf     [session.BufferSize]byte
 
-	epfd   int                 // the list; Serve closes it
-	asked  []uint32            // what is on it, by descriptor; 0: not this one
-	ready  [64]unix.EpollEvent // the answer; who does not fit is in the next
-	failed error               // why the list could not be changed
+	epfd  int                 // the list; Serve closes it
+	asked map[int]uint32      // what is on it, by descriptor
+	ready [64]unix.EpollEvent // the answer; who does not fit is in the next
 }
 
 func Serve(job models.Job) error {
-	// One thread may run Go code: with more, each yield would wake another.
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	l := &loop{Job: job, clients: map[int]*client{}}
-	if err := sys.SetNonblock(l.Listener); err != nil {
-		return err
+	defer sys.Threads(1)()
+	l := &loop{Job: job, clients: map[int]*client{}, asked: map[int]uint32{}}
+	if l.failed = sys.SetNonblock(l.Listener); l.failed != nil {
+		return l.failed
 	}
 	if l.epfd, l.failed = sys.EpollCreate(); l.failed != nil {
 		return l.failed
@@ -66,54 +63,37 @@ func Serve(job models.Job) error {
 			return err
 		}
 		for _, r := range l.ready[:n] {
-			fd, got := int(r.Fd), r.Events
-			in := got&^unix.EPOLLOUT != 0 // or HUP, or ERR: reading finds out
-			if err := l.onReady(fd, in); err != nil {
-				return err
-			}
+			// HUP, ERR: read finds out
+			l.onReady(int(r.Fd), r.Events&^unix.EPOLLOUT != 0)
 		}
-		runtime.Gosched() // else the Go runtime takes this thread for stuck
 	}
 	return l.failed
 }
 
 // ask has epoll tell when fd is readable or writable, or neither.
 func (l *loop) ask(fd int, in, out bool) {
-	if fd < 0 {
-		return
-	}
-	for fd >= len(l.asked) {
-		l.asked = append(l.asked, 0)
-	}
-	var events uint32
-	if in {
-		events |= unix.EPOLLIN
-	}
-	if out {
-		events |= unix.EPOLLOUT
-	}
+	events := sys.Events(in, out)
 	op := unix.EPOLL_CTL_MOD
 	switch {
-	case events == l.asked[fd]: // the kernel knows
+	case fd < 0, events == l.asked[fd]: // the kernel knows
 		return
 	case events == 0: // HUP is told of all on the list: epoll_ctl(2)
 		op = unix.EPOLL_CTL_DEL
 	case l.asked[fd] == 0:
 		op = unix.EPOLL_CTL_ADD
 	}
+	l.asked[fd] = events
 	if err := sys.EpollCtl(l.epfd, op, fd, events); err != nil {
 		l.failed = err
-		return
 	}
-	l.asked[fd] = events
 }
 
-// onReady does what a ready descriptor is for. An error is the server's.
-func (l *loop) onReady(fd int, in bool) error {
+// onReady does what a ready descriptor is for.
+func (l *loop) onReady(fd int, in bool) {
 	c := l.clients[fd]
 	switch {
 	case fd == l.Listener:
-		return l.onConnection()
+		l.onConnection()
 	case fd == l.Keyboard:
 		l.onOperator()
 	case c == nil: // gone since the question was asked
@@ -122,11 +102,10 @@ func (l *loop) onReady(fd int, in bool) error {
 	default:
 		l.onWritable(c)
 	}
-	return nil
 }
 
 // onConnection accepts one client; the kernel will say if there are more.
-func (l *loop) onConnection() error {
+func (l *loop) onConnection() {
 	cfd, err := sys.Accept(l.Listener, unix.SOCK_NONBLOCK)
 	switch {
 	case err == nil:
@@ -140,35 +119,32 @@ func (l *loop) onConnection() error {
 		l.ask(l.Listener, false, false)
 		l.Listener = -1 // no new clients; serve those who are left
 	default:
-		return err
+		l.failed = err
 	}
-	return nil
 }
 
 // onOperator says to every client what the operator typed.
 func (l *loop) onOperator() {
-	n, _ := sys.Read(l.Keyboard, l.buf[:])
-	for line := range l.lines.Feed(l.buf[:n]) {
+	keyboard := l.Keyboard
+	for line := range guests.Read(&l.Keyboard, &l.lines, l.buf[:]) {
+		heard := false
 		for _, c := range l.clients {
-			c.Say(line)
+			heard = c.Say(line) || heard
 			l.onWritable(c)
 		}
+		sys.Show(l.Screen, session.Remark(line, heard))
 	}
-	if n == 0 {
-		l.ask(l.Keyboard, false, false)
-		l.Keyboard = -1 // no operator any more
-	}
+	l.ask(keyboard, l.Keyboard >= 0, false)
 }
 
 // onReadable takes what the client sent, and answers at once.
 func (l *loop) onReadable(c *client) {
-	n, err := sys.TryRead(c.fd, l.buf[:]) // cannot wait, and Go need not know
+	n, err := sys.TryRead(c.fd, l.buf[:])
 	switch {
 	case sys.Again(err): // readiness is only a hint: select(2), BUGS
 		return
 	case err != nil:
-		l.drop(c)
-		return
+		session.Abandon(c)
 	case n == 0:
 		c.FeedEOF()
 	default:
@@ -182,33 +158,20 @@ func (l *loop) onWritable(c *client) {
 	if p := c.Pending(); len(p) > 0 {
 		n, err := sys.TryWrite(c.fd, p)
 		if err != nil && !sys.Again(err) {
-			l.drop(c)
-			return
+			session.Abandon(c)
 		}
 		c.Sent(n)
 	}
 	l.settle(c)
 }
 
-// drop ends the session of a client that is gone: it is owed nothing.
-func (l *loop) drop(c *client) {
-	c.Sent(len(c.Pending()))
-	c.FeedEOF()
-	l.settle(c)
-}
-
-// settle shows what the client said, and waits for what it wants next, or
-// closes.
+// settle shows what the client said, and asks for what it wants, or closes.
 func (l *loop) settle(c *client) {
-	if text := c.Heard(); len(text) > 0 {
-		sys.Write(l.Screen, text)
+	sys.Show(l.Screen, c.Heard())
+	l.ask(c.fd, c.WantRead(), len(c.Pending()) > 0)
+	if c.Done() {
+		delete(l.clients, c.fd)
+		sys.Close(c.fd)
+		l.ask(l.Listener, true, false) // there is room for one more
 	}
-	if !c.Done() {
-		l.ask(c.fd, c.WantRead(), len(c.Pending()) > 0)
-		return
-	}
-	l.ask(c.fd, false, false)
-	delete(l.clients, c.fd)
-	sys.Close(c.fd)
-	l.ask(l.Listener, true, false) // there is room for one more
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"socketlab/models"
+	"socketlab/models/guests"
 	"socketlab/models/session"
 	"socketlab/models/sys"
 )
@@ -28,18 +29,11 @@ var Model = models.Model{
 
 type server struct {
 	models.Job
-	mu      sync.Mutex       // guards what follows
-	clients map[*client]bool // those who are here
-	left    bool             // one has left since someoneLeaves was last asked
-	leaving sync.Cond        // tells of that
-
-	// Buffers, of those who left for those who come: else they were garbage.
-	spare sync.Pool
+	here *guests.List
 }
 
 type client struct {
-	net.Conn
-	id   int
+	conn net.Conn
 	said chan []byte // what the operator typed
 
 	mu sync.Mutex // guards the session: converse and listen take turns
@@ -47,27 +41,22 @@ type client struct {
 }
 
 func Serve(job models.Job) error {
-	s := &server{Job: job, clients: map[*client]bool{}}
-	s.leaving.L = &s.mu
-	s.spare.New = func() any { return new([session.BufferSize]byte) }
+	s := &server{job, guests.NewList()}
 	listener, err := sys.NetListener(job.Listener)
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
-	if job.Keyboard >= 0 {
-		go s.relay()
-	}
+	s.here.Relay(job.Keyboard, job.Screen)
 	for served := 0; ; {
 		conn, err := listener.Accept() // sleeps until a client comes
 		switch {
 		case err == nil:
 			served++
 			s.welcome(conn, served)
-		case sys.Full(err) && s.someoneLeaves(): // try again
+		case sys.Full(err) && s.here.SomeoneLeaves(): // try again
 		case sys.Stopped(err):
-			for s.someoneLeaves() {
-			}
+			s.here.AllLeave()
 			return nil
 		default:
 			return err
@@ -77,119 +66,78 @@ func Serve(job models.Job) error {
 
 // welcome starts the conversation with one more client.
 func (s *server) welcome(conn net.Conn, id int) {
-	c := &client{Conn: conn, id: id, Session: s.Service.New(id)}
+	c := &client{conn: conn, Session: s.Service.New(id)}
 	if s.Keyboard >= 0 {
 		c.said = make(chan []byte, 1024)
 		go s.listen(c)
 	}
-	s.mu.Lock()
-	s.clients[c] = true
-	s.mu.Unlock()
-	go s.converse(c)
+	s.here.Come(id, c.tell)
+	go s.converse(c, id)
 }
 
+// buffers are used again: they are large, and garbage has to be collected.
+var buffers = sync.Pool{New: func() any {
+	return new([session.BufferSize]byte)
+}}
+
 // converse holds one conversation, from its first byte to its last.
-func (s *server) converse(c *client) {
-	defer s.farewell(c)
-	buf := s.spare.Get().(*[session.BufferSize]byte)
-	defer s.spare.Put(buf)
-	over := s.turn(c, func() {})
-	for !over {
-		n, err := c.Read(buf[:]) // sleeps until the client speaks
-		over = s.turn(c, func() {
-			if err != nil {
-				c.FeedEOF()
-			} else {
-				c.Feed(buf[:n])
-			}
-		})
+func (s *server) converse(c *client, id int) {
+	defer s.farewell(c, id)
+	buf := buffers.Get().(*[session.BufferSize]byte)
+	defer buffers.Put(buf)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for s.answer(c); !c.Done(); s.answer(c) {
+		c.mu.Unlock()                 // meanwhile the operator may speak
+		n, err := c.conn.Read(buf[:]) // sleeps until the client speaks
+		c.mu.Lock()
+		if err != nil {
+			c.FeedEOF()
+		} else {
+			c.Feed(buf[:n])
+		}
 	}
 }
 
 // listen says to one client what the operator typed.
 func (s *server) listen(c *client) {
 	for line := range c.said { // sleeps until there is a line
-		s.turn(c, func() { c.Say(line) })
+		c.mu.Lock()
+		c.Say(line)
+		s.answer(c)
+		c.mu.Unlock()
 	}
 }
 
-// turn lets one of the two speak, and sends the client what it is owed then.
-func (s *server) turn(c *client, speak func()) (over bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	speak()
+// answer sends the client what it is owed, and shows what it said. Whoever
+// calls it has the lock.
+func (s *server) answer(c *client) {
 	for len(c.Pending()) > 0 {
-		n, err := c.Write(c.Pending()) // sleeps while it does not read
+		n, err := c.conn.Write(c.Pending()) // sleeps while it does not read
 		if err != nil {
-			c.FeedEOF()
-			n = len(c.Pending()) // a client that is gone is owed nothing
+			session.Abandon(c)
+			break
 		}
 		c.Sent(n)
 	}
-	if text := c.Heard(); len(text) > 0 {
-		sys.Write(s.Screen, text)
+	sys.Show(s.Screen, c.Heard())
+}
+
+// tell passes a line to listen, if there is room for it.
+func (c *client) tell(line []byte) bool {
+	select {
+	case c.said <- bytes.Clone(line):
+		return true
+	default:
+		return false
 	}
-	return c.Done()
 }
 
 // farewell closes a conversation that is over.
-func (s *server) farewell(c *client) {
-	c.Close()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.clients, c)
+func (s *server) farewell(c *client, id int) {
+	c.conn.Close()
+	s.here.Leave(id)
 	if c.said != nil {
-		close(c.said) // relay knows it no more
+		close(c.said) // nobody tells it any more
 	}
-	s.left = true
-	s.leaving.Signal()
-}
-
-// relay passes on what the operator types.
-func (s *server) relay() {
-	var lines session.Lines
-	buf := make([]byte, session.BufferSize)
-	for n := -1; n != 0; {
-		n, _ = sys.Read(s.Keyboard, buf) // sleeps until the operator speaks
-		for line := range lines.Feed(buf[:n]) {
-			s.tell(line)
-		}
-	}
-}
-
-// tell passes a line to the clients it is meant for. It waits for none of
-// them: one that does not read misses it.
-func (s *server) tell(line []byte) {
-	line = bytes.Clone(line) // listen reads it later
-	var missed []byte
-	s.mu.Lock()
-	for c := range s.clients {
-		if _, mine := session.Addressed(line, c.id); !mine {
-			continue
-		}
-		select {
-		case c.said <- line:
-		default:
-			missed = append(missed, session.Missed(c.id)...)
-		}
-	}
-	s.mu.Unlock()
-	if len(missed) > 0 {
-		sys.Write(s.Screen, missed)
-	}
-}
-
-// someoneLeaves sleeps until a client has left since it was last asked. It is
-// false if nobody is there to leave.
-func (s *server) someoneLeaves() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for !s.left {
-		if len(s.clients) == 0 {
-			return false
-		}
-		s.leaving.Wait()
-	}
-	s.left = false
-	return true
 }

@@ -6,11 +6,10 @@
 package pollloop
 
 import (
-	"runtime"
-
 	"golang.org/x/sys/unix"
 
 	"socketlab/models"
+	"socketlab/models/guests"
 	"socketlab/models/session"
 	"socketlab/models/sys"
 )
@@ -20,7 +19,6 @@ var Model = models.Model{
 	Summary: "one thread asks the kernel about a list of descriptors",
 	Holds:   "a list entry",
 	Waits:   "poll(2)",
-	Limit:   0,
 	Serve:   Serve,
 }
 
@@ -34,63 +32,51 @@ type loop struct {
 	clients map[int]*client // by descriptor
 	served  int             // how many have come so far
 	lines   session.Lines   // what the operator types
+	failed  error           // why the server cannot go on
 	buf     [session.BufferSize]byte
 
 	fds []unix.PollFd // whom to ask about, by descriptor; -1: not this one
 }
 
 func Serve(job models.Job) error {
-	// One thread may run Go code: with more, each yield would wake another.
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	defer sys.Threads(1)()
 	l := &loop{Job: job, clients: map[int]*client{}}
-	if err := sys.SetNonblock(l.Listener); err != nil {
-		return err
-	}
+	l.failed = sys.SetNonblock(l.Listener)
 	l.ask(l.Listener, true, false)
 	l.ask(l.Keyboard, true, false)
-	for l.Listener >= 0 || len(l.clients) > 0 {
+	for l.failed == nil && (l.Listener >= 0 || len(l.clients) > 0) {
 		if _, err := sys.Poll(l.fds, -1); err != nil { // sleeps
 			return err
 		}
 		for fd := range l.fds { // it says how many are ready, not which
-			got := l.fds[fd].Revents
-			if got == 0 {
-				continue
-			}
-			in := got&^unix.POLLOUT != 0 // or HUP, or ERR: reading finds out
-			if err := l.onReady(fd, in); err != nil {
-				return err
+			if got := l.fds[fd].Revents; got != 0 { // HUP, ERR: read finds out
+				l.onReady(fd, got&^unix.POLLOUT != 0)
 			}
 		}
-		runtime.Gosched() // else the Go runtime takes this thread for stuck
 	}
-	return nil
+	return l.failed
 }
 
 // ask has the next poll tell when fd is readable or writable, or neither.
 func (l *loop) ask(fd int, in, out bool) {
-	if fd < 0 {
-		return
-	}
 	for fd >= len(l.fds) {
 		l.fds = append(l.fds, unix.PollFd{Fd: -1})
 	}
-	p := unix.PollFd{Fd: -1} // the kernel skips it: poll(2)
-	if in {
-		p.Fd, p.Events = int32(fd), p.Events|unix.POLLIN
+	p := unix.PollFd{Fd: int32(fd), Events: int16(sys.Events(in, out))}
+	if !in && !out {
+		p.Fd = -1 // the kernel skips it: poll(2)
 	}
-	if out {
-		p.Fd, p.Events = int32(fd), p.Events|unix.POLLOUT
+	if fd >= 0 {
+		l.fds[fd] = p
 	}
-	l.fds[fd] = p
 }
 
-// onReady does what a ready descriptor is for. An error is the server's.
-func (l *loop) onReady(fd int, in bool) error {
+// onReady does what a ready descriptor is for.
+func (l *loop) onReady(fd int, in bool) {
 	c := l.clients[fd]
 	switch {
 	case fd == l.Listener:
-		return l.onConnection()
+		l.onConnection()
 	case fd == l.Keyboard:
 		l.onOperator()
 	case c == nil: // gone since the question was asked
@@ -99,11 +85,10 @@ func (l *loop) onReady(fd int, in bool) error {
 	default:
 		l.onWritable(c)
 	}
-	return nil
 }
 
 // onConnection accepts one client; the kernel will say if there are more.
-func (l *loop) onConnection() error {
+func (l *loop) onConnection() {
 	cfd, err := sys.Accept(l.Listener, unix.SOCK_NONBLOCK)
 	switch {
 	case err == nil:
@@ -117,35 +102,32 @@ func (l *loop) onConnection() error {
 		l.ask(l.Listener, false, false)
 		l.Listener = -1 // no new clients; serve those who are left
 	default:
-		return err
+		l.failed = err
 	}
-	return nil
 }
 
 // onOperator says to every client what the operator typed.
 func (l *loop) onOperator() {
-	n, _ := sys.Read(l.Keyboard, l.buf[:])
-	for line := range l.lines.Feed(l.buf[:n]) {
+	keyboard := l.Keyboard
+	for line := range guests.Read(&l.Keyboard, &l.lines, l.buf[:]) {
+		heard := false
 		for _, c := range l.clients {
-			c.Say(line)
+			heard = c.Say(line) || heard
 			l.onWritable(c)
 		}
+		sys.Show(l.Screen, session.Remark(line, heard))
 	}
-	if n == 0 {
-		l.ask(l.Keyboard, false, false)
-		l.Keyboard = -1 // no operator any more
-	}
+	l.ask(keyboard, l.Keyboard >= 0, false)
 }
 
 // onReadable takes what the client sent, and answers at once.
 func (l *loop) onReadable(c *client) {
-	n, err := sys.TryRead(c.fd, l.buf[:]) // cannot wait, and Go need not know
+	n, err := sys.TryRead(c.fd, l.buf[:])
 	switch {
 	case sys.Again(err): // readiness is only a hint: select(2), BUGS
 		return
 	case err != nil:
-		l.drop(c)
-		return
+		session.Abandon(c)
 	case n == 0:
 		c.FeedEOF()
 	default:
@@ -159,33 +141,20 @@ func (l *loop) onWritable(c *client) {
 	if p := c.Pending(); len(p) > 0 {
 		n, err := sys.TryWrite(c.fd, p)
 		if err != nil && !sys.Again(err) {
-			l.drop(c)
-			return
+			session.Abandon(c)
 		}
 		c.Sent(n)
 	}
 	l.settle(c)
 }
 
-// drop ends the session of a client that is gone: it is owed nothing.
-func (l *loop) drop(c *client) {
-	c.Sent(len(c.Pending()))
-	c.FeedEOF()
-	l.settle(c)
-}
-
-// settle shows what the client said, and waits for what it wants next, or
-// closes.
+// settle shows what the client said, and asks for what it wants, or closes.
 func (l *loop) settle(c *client) {
-	if text := c.Heard(); len(text) > 0 {
-		sys.Write(l.Screen, text)
+	sys.Show(l.Screen, c.Heard())
+	l.ask(c.fd, c.WantRead(), len(c.Pending()) > 0)
+	if c.Done() {
+		delete(l.clients, c.fd)
+		sys.Close(c.fd)
+		l.ask(l.Listener, true, false) // there is room for one more
 	}
-	if !c.Done() {
-		l.ask(c.fd, c.WantRead(), len(c.Pending()) > 0)
-		return
-	}
-	l.ask(c.fd, false, false)
-	delete(l.clients, c.fd)
-	sys.Close(c.fd)
-	l.ask(l.Listener, true, false) // there is room for one more
 }

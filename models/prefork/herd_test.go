@@ -5,6 +5,7 @@ package prefork_test
 import (
 	"net/netip"
 	"os"
+	"os/exec"
 	"runtime"
 	"strconv"
 	"sync"
@@ -73,7 +74,7 @@ func herdChild() {
 		return
 	}
 	runtime.LockOSThread() // whose switches are counted
-	numbers, err := sys.Shared(4, herd*counters)
+	numbers, err := sys.Shared[[herd * counters]atomic.Int32](4)
 	if err != nil {
 		os.Exit(1)
 	}
@@ -119,7 +120,7 @@ func measure(tb testing.TB, which, clients, together int) counts {
 	for ways[which].each && len(lfds) < herd {
 		lfds = append(lfds, listening(tb, addr))
 	}
-	shared, numbers, err := sys.Share(herd * counters)
+	shared, numbers, err := sys.Share[[herd * counters]atomic.Int32]()
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -127,7 +128,7 @@ func measure(tb testing.TB, which, clients, together int) counts {
 	at := func(place, counter int) *atomic.Int32 { return &numbers[place*counters+counter] }
 	for place := range herd {
 		args := []string{"herd", strconv.Itoa(which), strconv.Itoa(place)}
-		if _, err := sys.Spawn("/proc/self/exe", args, -1, -1, 2, lfds[place%len(lfds)], shared); err != nil {
+		if _, err := sys.Start(&exec.Cmd{Path: "/proc/self/exe", Args: args}, -1, -1, 2, lfds[place%len(lfds)], shared); err != nil {
 			tb.Fatal(err)
 		}
 	}

@@ -9,14 +9,15 @@ package prefork
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"os/signal"
-	"runtime"
+	"slices"
 	"strconv"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
 	"socketlab/models"
+	"socketlab/models/guests"
 	"socketlab/models/session"
 	"socketlab/models/sys"
 )
@@ -34,83 +35,73 @@ const workers = 8
 
 type parent struct {
 	models.Job
-	vacant    []int        // places of workers who are not there
-	places    map[int]int  // of those who are, by pid
-	keyboards [workers]int // pipes for what the operator types
-	readers   [workers]int // their other ends, for the workers
-	shared    int          // the board's descriptor
-	board
+	pids     [workers]int         // who is in each place; 0: nobody
+	pipes    [workers]guests.Pipe // to them, for what the operator types
+	alive    int                  // how many workers there are
+	stopping bool                 // one has ended as it should: no new ones
+	board    *guests.Board        // who is here, in memory shared with workers
+	shared   int                  // its descriptor
 }
 
-// A board is memory that all processes share. It has the number of the client
-// in each worker's place, 0 for nobody, and behind them how many have come.
-type board []atomic.Int32
-
 func Serve(job models.Job) error {
-	p := &parent{Job: job, places: map[int]int{}}
-	var err error
-	if p.shared, p.board, err = sys.Share(workers + 1); err != nil {
+	shared, board, err := sys.Share[guests.Board]()
+	if err != nil {
 		return err
 	}
-	defer sys.Close(p.shared)
-	for place := range workers {
-		p.vacant = append(p.vacant, place)
-		reader, writer := -1, -1 // no operator
-		if job.Keyboard >= 0 {
-			if reader, writer, err = sys.Pipe(); err != nil {
-				return err
-			}
+	defer sys.Close(shared)
+	p := &parent{Job: job, shared: shared, board: board}
+	for i := range p.pipes {
+		if p.pipes[i], err = guests.NewPipe(job.Keyboard); err != nil {
+			return err
 		}
-		p.readers[place], p.keyboards[place] = reader, writer
-		defer sys.Close(reader)
-		defer sys.Close(writer)
+		defer p.pipes[i].Close()
 	}
-	if job.Keyboard >= 0 {
-		go p.relay()
-	}
+	p.board.Relay(job.Keyboard, job.Screen, p.pipes[:])
 	return p.watch()
 }
 
 // watch replaces workers that die, until all have ended as they should.
 func (p *parent) watch() error {
 	for {
-		if err := p.fill(); err != nil || len(p.places) == 0 {
+		if err := p.fill(); err != nil || p.alive == 0 {
 			return err
 		}
 		pid, code, err := sys.Wait() // sleeps until a worker ends
 		if err != nil {
 			return err
 		}
-		place, ours := p.places[pid]
-		if !ours {
-			continue
+		place := slices.Index(p.pids[:], pid)
+		if place < 0 {
+			continue // it was none of the workers
 		}
-		delete(p.places, pid)
-		p.board[place].Store(0) // its client went with it
+		p.alive--
+		p.pids[place] = 0
+		p.board.Leave(place) // its client went with it
 		switch code {
-		case stopped:
-		case failed:
+		case 0:
+			p.stopping = true
+		case 1:
 			return errors.New("a worker cannot accept clients")
-		default: // it was killed, or has crashed
-			p.vacant = append(p.vacant, place)
 		}
 	}
 }
 
-// fill starts a worker in each vacant place. If not all fit, fewer must do
-// until one of them ends.
+// fill starts a worker in each place where there is none. If there is no room
+// for all, the others go on until one of them ends.
 func (p *parent) fill() error {
-	for len(p.vacant) > 0 {
-		place := p.vacant[0]
+	for place := range workers {
+		if p.pids[place] > 0 || p.stopping {
+			continue
+		}
 		pid, err := p.spawn(place)
-		if sys.Full(err) && len(p.places) > 0 {
+		if sys.Full(err) && p.alive > 0 {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		p.places[pid] = place
-		p.vacant = p.vacant[1:]
+		p.pids[place] = pid
+		p.alive++
 	}
 	return nil
 }
@@ -120,140 +111,68 @@ func (p *parent) fill() error {
 func (p *parent) spawn(place int) (pid int, err error) {
 	lfds := append([]int{p.Listener}, p.Siblings...)
 	lfd := lfds[place%len(lfds)] // all have the same, if there is only one
-	reader := p.readers[place]
-	args := []string{childName, p.Service.String()}
-	for _, n := range []int{place, min(reader, 0), min(p.Screen, 1)} {
-		args = append(args, strconv.Itoa(n)) // -1: none
-	}
-	return sys.Spawn("/proc/self/exe", args, reader, p.Screen, 2, lfd, p.shared)
-}
-
-// relay passes on what the operator types.
-func (p *parent) relay() {
-	var lines session.Lines
-	buf := make([]byte, session.BufferSize)
-	for n := -1; n != 0; {
-		n, _ = sys.Read(p.Keyboard, buf) // sleeps until the operator speaks
-		for line := range lines.Feed(buf[:n]) {
-			p.tell(line)
-		}
-	}
-}
-
-// tell passes a line to the workers with the clients it is meant for. It waits
-// for none of them: one that does not read misses it.
-func (p *parent) tell(line []byte) {
-	var missed []byte
-	for place, keyboard := range p.keyboards {
-		id := int(p.board[place].Load())
-		if _, mine := session.Addressed(line, id); !mine || id == 0 {
-			continue
-		}
-		if _, err := sys.Write(keyboard, line); sys.Again(err) {
-			missed = append(missed, session.Missed(id)...)
-		}
-	}
-	if len(missed) > 0 {
-		sys.Write(p.Screen, missed)
-	}
+	args := []string{childName, p.Service.String(), strconv.Itoa(place)}
+	cmd := &exec.Cmd{Path: "/proc/self/exe", Args: args}
+	return sys.Start(cmd, p.pipes[place].Reader, p.Screen, 2, lfd, p.shared)
 }
 
 // childName is the worker's argv[0], by which it knows what it is.
 const childName = "lab: one worker"
 
-// The exit codes of a worker that is not to be replaced.
-const (
-	stopped = 0
-	failed  = 1 // another one would do no better
-)
-
-type worker struct {
-	*operator
-	service session.Service
-	place   int
-	board
-}
-
-// Child serves one client after the other, and exits in the end, in a process
-// that spawn started. In any other it returns at once. It is called first thing
-// in main.
+// Child serves one client after the other, in a process that spawn started. In
+// any other it returns at once. It is called first thing in main. The exit code
+// is 0 when it was stopped, and 1 if another worker would do no better.
 func Child() {
 	if os.Args[0] != childName {
 		return
 	}
 	signal.Ignore(unix.SIGINT, unix.SIGTERM) // sent to all; the parent decides
-	w := &worker{operator: new(operator)}
-	var err, err2 error
-	w.service, err = session.Parse(os.Args[1])
-	w.board, err2 = sys.Shared(4, workers+1)
-	if err != nil || err2 != nil {
-		os.Exit(failed)
+	service, err := session.Parse(os.Args[1])
+	place, err2 := strconv.Atoi(os.Args[2])
+	board, err3 := sys.Shared[guests.Board](4)
+	if errors.Join(err, err2, err3) != nil {
+		os.Exit(1)
 	}
-	for i, n := range []*int{&w.place, &w.Keyboard, &w.Screen} {
-		*n, _ = strconv.Atoi(os.Args[2+i])
-	}
-	sys.ReportCalls() // if somebody watches
+	c := &client{buf: make([]byte, session.BufferSize)}
+	c.operator = guests.Operator{Keyboard: 0, Screen: 1}
+	c.operator.Forget(c.buf) // or finds that there is none
+	sys.ReportCalls()        // if somebody watches
+	sys.Threads(1)
 	for {
 		cfd, err := sys.Accept(3, 0) // sleeps until it is chosen for a client
 		switch {
 		case err == nil:
-			w.serve(cfd)
+			c.operator.Forget(c.buf)
+			c.Session, c.fd = service.New(board.Come(place)), cfd
+			c.converse()
+			board.Leave(place)
+			sys.Close(cfd)
 		case sys.Full(err): // others have them all, and tell nobody
 			sys.Poll(nil, 1000) // sleeps for a second
 		case sys.Stopped(err):
-			os.Exit(stopped)
+			os.Exit(0)
 		default:
-			os.Exit(failed)
+			os.Exit(1)
 		}
-	}
-}
-
-// serve holds the conversation with one more client.
-func (w *worker) serve(cfd int) {
-	defer sys.Close(cfd)
-	w.forget()
-	id := w.board[workers].Add(1)
-	w.board[w.place].Store(id)
-	defer w.board[w.place].Store(0)
-	c := &client{w.service.New(int(id)), cfd, w.operator}
-	c.converse()
-}
-
-// forget reads what was meant for the client before.
-func (w *worker) forget() {
-	w.lines = session.Lines{}
-	if w.Keyboard < 0 {
-		return // no operator
-	}
-	fds := []unix.PollFd{{Fd: int32(w.Keyboard), Events: unix.POLLIN}}
-	for sys.Poll(fds, 0); fds[0].Revents == unix.POLLIN; sys.Poll(fds, 0) {
-		sys.Read(w.Keyboard, w.buf[:])
 	}
 }
 
 type client struct {
 	session.Session
-	fd int
-	*operator
-}
-
-type operator struct {
-	models.Job
-	lines session.Lines // what the operator types
-	buf   [session.BufferSize]byte
+	fd       int
+	buf      []byte          // for what one read brings
+	operator guests.Operator // the other one who speaks to it
 }
 
 // converse holds one conversation, from its first byte to its last.
 func (c *client) converse() {
-	c.show()
-	defer c.show()
-	defer c.FeedEOF() // however it ends, the client has left
+	c.operator.Show(c.Heard())
 	for !c.Done() {
 		if len(c.Pending()) == 0 && c.clientsTurn() { // a greeting goes first
-			n, err := sys.Read(c.fd, c.buf[:]) // sleeps until the client speaks
+			n, err := sys.Read(c.fd, c.buf) // sleeps until the client speaks
 			switch {
 			case err != nil:
-				return
+				session.Abandon(c)
 			case n == 0:
 				c.FeedEOF()
 			default:
@@ -264,43 +183,25 @@ func (c *client) converse() {
 			// sleeps while the client does not read
 			n, err := sys.Write(c.fd, c.Pending())
 			if err != nil {
-				return
+				session.Abandon(c)
 			}
 			c.Sent(n)
 		}
 	}
-}
-
-// show shows the operator what the client said, if anything.
-func (c *client) show() bool {
-	text := c.Heard()
-	if len(text) > 0 {
-		sys.Write(c.Screen, text)
-	}
-	return len(text) > 0
+	c.operator.Show(c.Heard())
 }
 
 // clientsTurn lets the operator speak at any time: before the client is read,
 // it waits for either of the two. It is true if the client has spoken.
 func (c *client) clientsTurn() bool {
-	runtime.Gosched() // else the Go runtime takes this thread for stuck
-	c.show()
-	if c.Keyboard < 0 {
+	c.operator.Show(c.Heard())
+	if c.operator.Keyboard < 0 {
 		return true
 	}
-	fds := []unix.PollFd{
-		{Fd: int32(c.fd), Events: unix.POLLIN},
-		{Fd: int32(c.Keyboard), Events: unix.POLLIN},
+	// sleeps until one of them speaks
+	client, operator := sys.PollTwo(c.fd, c.operator.Keyboard)
+	if operator {
+		c.operator.Speak(c, c.buf)
 	}
-	sys.Poll(fds, -1) // sleeps until one of them speaks
-	if fds[1].Revents != 0 {
-		n, _ := sys.Read(c.Keyboard, c.buf[:session.MaxLine])
-		for line := range c.lines.Feed(c.buf[:n]) {
-			c.Say(line)
-		}
-		if n == 0 {
-			c.Keyboard = -1 // no operator any more
-		}
-	}
-	return fds[0].Revents != 0
+	return client
 }

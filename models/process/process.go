@@ -13,14 +13,15 @@ package process
 
 import (
 	"os"
+	"os/exec"
 	"os/signal"
-	"runtime"
 	"strconv"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"socketlab/models"
+	"socketlab/models/guests"
 	"socketlab/models/session"
 	"socketlab/models/sys"
 )
@@ -36,28 +37,19 @@ var Model = models.Model{
 
 type parent struct {
 	models.Job
-	mu       sync.Mutex    // guards what follows: three run side by side
-	children map[int]child // by pid
-	left     bool          // one has ended since someoneLeaves was last asked
-	leaving  sync.Cond     // tells of that
-}
-
-type child struct {
-	id       int
-	keyboard int // a pipe for what the operator types; reap closes it
+	here     *guests.List
+	mu       sync.Mutex  // guards children: spawn and reap use it
+	children map[int]int // the number of each one's client, by pid
 }
 
 func Serve(job models.Job) error {
-	p := &parent{Job: job, children: map[int]child{}}
-	p.leaving.L = &p.mu
+	p := &parent{Job: job, here: guests.NewList(), children: map[int]int{}}
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, unix.SIGCHLD)
 	defer close(ended)
 	defer signal.Stop(ended)
 	go p.reap(ended)
-	if job.Keyboard >= 0 {
-		go p.relay()
-	}
+	p.here.Relay(job.Keyboard, job.Screen)
 	for served := 0; ; {
 		cfd, err := sys.Accept(job.Listener, 0) // sleeps until a client comes
 		switch {
@@ -66,10 +58,9 @@ func Serve(job models.Job) error {
 			if err := p.welcome(cfd, served); err != nil {
 				return err
 			}
-		case sys.Full(err) && p.someoneLeaves(): // try again
+		case sys.Full(err) && p.here.SomeoneLeaves(): // try again
 		case sys.Stopped(err):
-			for p.someoneLeaves() {
-			}
+			p.here.AllLeave()
 			return nil
 		default:
 			return err
@@ -82,7 +73,7 @@ func (p *parent) welcome(cfd, id int) error {
 	defer sys.Close(cfd) // the child has its own
 	for {
 		err := p.spawn(cfd, id)
-		if !sys.Full(err) || !p.someoneLeaves() {
+		if !sys.Full(err) || !p.here.SomeoneLeaves() {
 			return err
 		}
 	}
@@ -90,23 +81,22 @@ func (p *parent) welcome(cfd, id int) error {
 
 // spawn starts this program once more, with the client on descriptor 3.
 func (p *parent) spawn(cfd, id int) error {
-	reader, writer := -1, -1 // no operator
-	if p.Keyboard >= 0 {
-		var err error
-		if reader, writer, err = sys.Pipe(); err != nil {
-			return err
-		}
-	}
-	p.mu.Lock() // reap is not to meet a child that is not in the map yet
-	defer p.mu.Unlock()
-	args := []string{childName, p.Service.String(), strconv.Itoa(id)}
-	pid, err := sys.Spawn("/proc/self/exe", args, reader, p.Screen, 2, cfd)
-	sys.Close(reader)
+	pipe, err := guests.NewPipe(p.Keyboard)
 	if err != nil {
-		sys.Close(writer)
 		return err
 	}
-	p.children[pid] = child{id, writer}
+	defer sys.Close(pipe.Reader) // the child has its own
+	args := []string{childName, p.Service.String(), strconv.Itoa(id)}
+	cmd := &exec.Cmd{Path: "/proc/self/exe", Args: args}
+	p.mu.Lock() // reap is not to meet a child that is not in the map yet
+	defer p.mu.Unlock()
+	pid, err := sys.Start(cmd, pipe.Reader, p.Screen, 2, cfd)
+	if err != nil {
+		sys.Close(pipe.Writer)
+		return err
+	}
+	p.children[pid] = id
+	p.here.Come(id, pipe.Tell, pipe.Writer)
 	return nil
 }
 
@@ -116,61 +106,13 @@ func (p *parent) reap(ended <-chan os.Signal) {
 	for range ended {
 		for pid := sys.Reap(); pid > 0; pid = sys.Reap() {
 			p.mu.Lock()
-			if c, ours := p.children[pid]; ours {
-				sys.Close(c.keyboard)
+			if id, ours := p.children[pid]; ours {
 				delete(p.children, pid)
-				p.left = true
+				p.here.Leave(id)
 			}
 			p.mu.Unlock()
-			p.leaving.Signal()
 		}
 	}
-}
-
-// relay passes on what the operator types.
-func (p *parent) relay() {
-	var lines session.Lines
-	buf := make([]byte, session.BufferSize)
-	for n := -1; n != 0; {
-		n, _ = sys.Read(p.Keyboard, buf) // sleeps until the operator speaks
-		for line := range lines.Feed(buf[:n]) {
-			p.tell(line)
-		}
-	}
-}
-
-// tell passes a line to the children it is meant for. It waits for none of
-// them: one that does not read misses it.
-func (p *parent) tell(line []byte) {
-	var missed []byte
-	p.mu.Lock()
-	for _, c := range p.children {
-		if _, mine := session.Addressed(line, c.id); !mine {
-			continue
-		}
-		if _, err := sys.Write(c.keyboard, line); sys.Again(err) {
-			missed = append(missed, session.Missed(c.id)...)
-		}
-	}
-	p.mu.Unlock()
-	if len(missed) > 0 {
-		sys.Write(p.Screen, missed)
-	}
-}
-
-// someoneLeaves sleeps until a client has left since it was last asked. It is
-// false if nobody is there to leave.
-func (p *parent) someoneLeaves() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for !p.left {
-		if len(p.children) == 0 {
-			return false
-		}
-		p.leaving.Wait()
-	}
-	p.left = false
-	return true
 }
 
 // childName is the child's argv[0], by which it knows what it is.
@@ -189,35 +131,30 @@ func Child() {
 		os.Exit(2)
 	}
 	sys.ReportCalls() // if somebody watches
-	c := &client{Session: service.New(id), fd: 3, operator: new(operator)}
-	c.Screen = 1 // Keyboard is 0: without an operator, at its end
+	sys.Threads(1)
+	c := &client{Session: service.New(id), fd: 3}
+	c.buf = make([]byte, session.BufferSize)
+	c.operator = guests.Operator{Keyboard: 0, Screen: 1}
 	c.converse()
 	os.Exit(0)
 }
 
 type client struct {
 	session.Session
-	fd int
-	*operator
-}
-
-type operator struct {
-	models.Job
-	lines session.Lines // what the operator types
-	buf   [session.BufferSize]byte
+	fd       int
+	buf      []byte          // for what one read brings
+	operator guests.Operator // the other one who speaks to it
 }
 
 // converse holds one conversation, from its first byte to its last.
 func (c *client) converse() {
-	c.show()
-	defer c.show()
-	defer c.FeedEOF() // however it ends, the client has left
+	c.operator.Show(c.Heard())
 	for !c.Done() {
 		if len(c.Pending()) == 0 && c.clientsTurn() { // a greeting goes first
-			n, err := sys.Read(c.fd, c.buf[:]) // sleeps until the client speaks
+			n, err := sys.Read(c.fd, c.buf) // sleeps until the client speaks
 			switch {
 			case err != nil:
-				return
+				session.Abandon(c)
 			case n == 0:
 				c.FeedEOF()
 			default:
@@ -228,43 +165,25 @@ func (c *client) converse() {
 			// sleeps while the client does not read
 			n, err := sys.Write(c.fd, c.Pending())
 			if err != nil {
-				return
+				session.Abandon(c)
 			}
 			c.Sent(n)
 		}
 	}
-}
-
-// show shows the operator what the client said, if anything.
-func (c *client) show() bool {
-	text := c.Heard()
-	if len(text) > 0 {
-		sys.Write(c.Screen, text)
-	}
-	return len(text) > 0
+	c.operator.Show(c.Heard())
 }
 
 // clientsTurn lets the operator speak at any time: before the client is read,
 // it waits for either of the two. It is true if the client has spoken.
 func (c *client) clientsTurn() bool {
-	runtime.Gosched() // else the Go runtime takes this thread for stuck
-	c.show()
-	if c.Keyboard < 0 {
+	c.operator.Show(c.Heard())
+	if c.operator.Keyboard < 0 {
 		return true
 	}
-	fds := []unix.PollFd{
-		{Fd: int32(c.fd), Events: unix.POLLIN},
-		{Fd: int32(c.Keyboard), Events: unix.POLLIN},
+	// sleeps until one of them speaks
+	client, operator := sys.PollTwo(c.fd, c.operator.Keyboard)
+	if operator {
+		c.operator.Speak(c, c.buf)
 	}
-	sys.Poll(fds, -1) // sleeps until one of them speaks
-	if fds[1].Revents != 0 {
-		n, _ := sys.Read(c.Keyboard, c.buf[:session.MaxLine])
-		for line := range c.lines.Feed(c.buf[:n]) {
-			c.Say(line)
-		}
-		if n == 0 {
-			c.Keyboard = -1 // no operator any more
-		}
-	}
-	return fds[0].Revents != 0
+	return client
 }

@@ -8,12 +8,12 @@
 package roles
 
 import (
-	"runtime"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"socketlab/models"
+	"socketlab/models/guests"
 	"socketlab/models/session"
 	"socketlab/models/sys"
 )
@@ -29,20 +29,19 @@ var Model = models.Model{
 
 type client struct {
 	session.Session
-	fd int // settle closes it
+	fd, id int // Leave closes fd
 }
 
 type loop struct {
 	models.Job
-	wake, woken int // a pipe: a byte into wake ends the sleep in select
-	buf         [session.BufferSize]byte
+	bell guests.Pipe // a byte into it ends the sleep in select
+	buf  [session.BufferSize]byte
+
+	here *guests.List // for accept to wait until somebody leaves
 
 	mu      sync.Mutex      // guards what follows, and the sessions
 	clients map[int]*client // by descriptor
-	over    bool            // nobody new comes
-	failure error           // why, if nobody asked for it
-	left    bool            // one has left since someoneLeaves was last asked
-	leaving sync.Cond       // tells of that
+	ended   error           // why nobody new comes; nil: they do
 
 	readers, writers unix.FdSet // whom to ask about
 	top              int        // the highest descriptor in the sets
@@ -52,20 +51,20 @@ func Serve(job models.Job) error {
 	if err := sys.FitSet(); err != nil {
 		return err
 	}
-	woken, wake, err := sys.Pipe()
+	bell, err := guests.NewPipe(0)
 	if err != nil {
 		return err
 	}
-	defer sys.Close(woken)
-	defer sys.Close(wake)
-	l := &loop{Job: job, wake: wake, woken: woken, clients: map[int]*client{}}
-	l.leaving.L = &l.mu
-	l.ask(l.woken, true, false)
+	defer bell.Close()
+	l := &loop{Job: job, bell: bell, clients: map[int]*client{}}
+	l.here = guests.NewList()
+	l.ask(bell.Reader, true, false)
 	go l.accept()
-	if job.Keyboard >= 0 {
-		go l.speak()
+	go l.speak()
+	if err := l.receive(); !sys.Stopped(err) {
+		return err
 	}
-	return l.receive()
+	return nil
 }
 
 // accept is the first job: to let clients in.
@@ -77,9 +76,12 @@ func (l *loop) accept() {
 		case err == nil:
 			served++
 			l.welcome(cfd, served)
-		case sys.Full(err) && l.someoneLeaves(): // try again
-		default:
-			l.stop(err)
+		case sys.Full(err) && l.here.SomeoneLeaves(): // try again
+		default: // the receiver serves those who are left
+			l.mu.Lock()
+			l.ended = err
+			l.ring()
+			l.mu.Unlock()
 			return
 		}
 	}
@@ -89,57 +91,45 @@ func (l *loop) accept() {
 func (l *loop) welcome(cfd, id int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.clients[cfd] = &client{l.Service.New(id), cfd}
+	l.here.Come(id, nil, cfd)
+	l.clients[cfd] = &client{l.Service.New(id), cfd, id}
 	l.settle(l.clients[cfd])
 }
 
-// stop has the receiver serve those who are left, and no others.
-func (l *loop) stop(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.over = true
-	if !sys.Stopped(err) {
-		l.failure = err
-	}
-	l.ring()
-}
+// speak is the second job: to say to every client what the operator types.
+func (l *loop) speak() { guests.Pass(l.Keyboard, l.Screen, l.all) }
 
-// speak is the second job: to say to every client what the operator types. The
-// receiver sends it.
-func (l *loop) speak() {
-	var lines session.Lines
-	buf := make([]byte, session.BufferSize)
-	for n := -1; n != 0; {
-		n, _ = sys.Read(l.Keyboard, buf) // sleeps until the operator speaks
-		for line := range lines.Feed(buf[:n]) {
-			l.say(line)
-		}
-	}
-}
-
-func (l *loop) say(line []byte) {
+// all walks over the clients. The receiver sends what they are told.
+func (l *loop) all(yield func(int, guests.Tell) bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range l.clients {
-		c.Say(line)
-		l.settle(c) // closes nobody: who is on the list is not Done
+		tell := func(line []byte) bool {
+			if len(c.Pending())+len(line) > session.HighWater {
+				return false
+			}
+			c.Say(line)
+			l.settle(c) // closes nobody: who is here is not Done
+			return true
+		}
+		if !yield(c.id, tell) {
+			return
+		}
 	}
 }
 
-// receive is the third job: to take what clients send, and send what they are
-// owed.
+// receive is the third job: to read what clients send, and to answer.
 func (l *loop) receive() error {
 	for {
 		l.mu.Lock()
-		over, err := l.over && len(l.clients) == 0, l.failure
+		ended, left := l.ended, len(l.clients)
 		readable, writable, top := l.readers, l.writers, l.top
 		l.mu.Unlock()
-		if over {
-			return err
+		if ended != nil && left == 0 {
+			return ended
 		}
 		// sleeps, and nobody has to wait for the lock meanwhile
-		_, err = sys.Select(top+1, &readable, &writable, nil)
-		if err != nil {
+		if _, err := sys.Select(top+1, &readable, &writable, nil); err != nil {
 			return err
 		}
 		for fd := range top + 1 { // it says how many are ready, not which
@@ -148,7 +138,6 @@ func (l *loop) receive() error {
 				l.onReady(fd, in)
 			}
 		}
-		runtime.Gosched() // else the Go runtime takes this thread for stuck
 	}
 }
 
@@ -158,20 +147,13 @@ func (l *loop) ask(fd int, in, out bool) {
 	if in == l.readers.IsSet(fd) && out == l.writers.IsSet(fd) {
 		return
 	}
-	l.readers.Clear(fd)
-	l.writers.Clear(fd)
-	if in {
-		l.readers.Set(fd)
-	}
-	if out {
-		l.writers.Set(fd)
-	}
+	sys.Mark(fd, in, &l.readers, out, &l.writers)
 	l.top = max(l.top, fd)
 	l.ring()
 }
 
-// ring wakes the receiver. When the pipe is full, it has been told.
-func (l *loop) ring() { sys.Write(l.wake, []byte{0}) }
+// ring wakes the receiver. If the pipe is full, it has been told.
+func (l *loop) ring() { sys.Write(l.bell.Writer, []byte{0}) }
 
 // onReady does what a ready descriptor is for.
 func (l *loop) onReady(fd int, in bool) {
@@ -179,8 +161,8 @@ func (l *loop) onReady(fd int, in bool) {
 	defer l.mu.Unlock()
 	c := l.clients[fd]
 	switch {
-	case fd == l.woken:
-		sys.Read(l.woken, l.buf[:])
+	case fd == l.bell.Reader:
+		sys.Read(l.bell.Reader, l.buf[:])
 	case c == nil: // gone since the question was asked
 	case in:
 		l.onReadable(c)
@@ -191,13 +173,12 @@ func (l *loop) onReady(fd int, in bool) {
 
 // onReadable takes what the client sent, and answers at once.
 func (l *loop) onReadable(c *client) {
-	n, err := sys.TryRead(c.fd, l.buf[:]) // cannot wait, and Go need not know
+	n, err := sys.TryRead(c.fd, l.buf[:])
 	switch {
 	case sys.Again(err): // readiness is only a hint: select(2), BUGS
 		return
 	case err != nil:
-		l.drop(c)
-		return
+		session.Abandon(c)
 	case n == 0:
 		c.FeedEOF()
 	default:
@@ -211,49 +192,19 @@ func (l *loop) onWritable(c *client) {
 	if p := c.Pending(); len(p) > 0 {
 		n, err := sys.TryWrite(c.fd, p)
 		if err != nil && !sys.Again(err) {
-			l.drop(c)
-			return
+			session.Abandon(c)
 		}
 		c.Sent(n)
 	}
 	l.settle(c)
 }
 
-// drop ends the session of a client that is gone: it is owed nothing.
-func (l *loop) drop(c *client) {
-	c.Sent(len(c.Pending()))
-	c.FeedEOF()
-	l.settle(c)
-}
-
-// settle shows what the client said, and waits for what it wants next, or
-// closes.
+// settle shows what the client said, and asks for what it wants, or closes.
 func (l *loop) settle(c *client) {
-	if text := c.Heard(); len(text) > 0 {
-		sys.Write(l.Screen, text)
+	sys.Show(l.Screen, c.Heard())
+	l.ask(c.fd, c.WantRead(), len(c.Pending()) > 0)
+	if c.Done() {
+		delete(l.clients, c.fd)
+		l.here.Leave(c.id) // there is room for one more
 	}
-	if !c.Done() {
-		l.ask(c.fd, c.WantRead(), len(c.Pending()) > 0)
-		return
-	}
-	l.ask(c.fd, false, false)
-	delete(l.clients, c.fd)
-	sys.Close(c.fd)
-	l.left = true
-	l.leaving.Signal() // there is room for one more
-}
-
-// someoneLeaves sleeps until a client has left since it was last asked. It is
-// false if nobody is there to leave.
-func (l *loop) someoneLeaves() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for !l.left {
-		if len(l.clients) == 0 {
-			return false
-		}
-		l.leaving.Wait()
-	}
-	l.left = false
-	return true
 }

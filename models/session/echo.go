@@ -19,9 +19,9 @@ func (e *echo) Feed(p []byte) {
 	}
 }
 
-func (e *echo) FeedEOF()      { e.ended = true }
-func (e *echo) Say([]byte)    {} // an echo has no operator
-func (e *echo) Heard() []byte { return nil }
+func (e *echo) FeedEOF()        { e.ended = true }
+func (e *echo) Say([]byte) bool { return true } // and is silent about it
+func (e *echo) Heard() []byte   { return nil }
 
 func (e *echo) Pending() []byte {
 	if len(e.kept) > 0 {

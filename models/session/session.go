@@ -24,8 +24,9 @@ type Session interface {
 	// FeedEOF takes note that the client has finished sending.
 	FeedEOF()
 
-	// Say takes one line of the operator's, "hello\n" or "@3 hello\n".
-	Say(line []byte)
+	// Say takes one line of the operator's, "hello\n" or "@3 hello\n". It is
+	// false if the line is for others only.
+	Say(line []byte) (mine bool)
 
 	// Pending is what is to be sent to the client, valid until the next call.
 	Pending() []byte
@@ -44,6 +45,12 @@ type Session interface {
 
 	// Done reports that nothing is left to read or to send.
 	Done() bool
+}
+
+// Abandon ends the session of a client that is gone: it is owed nothing.
+func Abandon(s Session) {
+	s.Sent(len(s.Pending()))
+	s.FeedEOF()
 }
 
 // HighWater is the number of pending bytes above which a session stops wanting

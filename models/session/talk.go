@@ -57,8 +57,8 @@ func (t *talk) leave() {
 // Say sends a line to the client, unless it begins with the number of another
 // one. A client that does not read misses whole lines, never half of one, and
 // the operator is told.
-func (t *talk) Say(line []byte) {
-	line, mine := Addressed(line, t.id)
+func (t *talk) Say(line []byte) (mine bool) {
+	line, mine = Addressed(line, t.id)
 	switch {
 	case t.ended || !mine:
 	case len(t.out)+len(line) > HighWater:
@@ -66,6 +66,7 @@ func (t *talk) Say(line []byte) {
 	default:
 		t.out = append(t.out, line...)
 	}
+	return mine
 }
 
 func (t *talk) Pending() []byte { return t.out }
@@ -106,6 +107,25 @@ func Addressed(line []byte, id int) (text []byte, mine bool) {
 		return line, true
 	}
 	return text, to == id
+}
+
+// Remark is what the operator has to know about a line, if anything: that there
+// is no such client, or that a number alone does not choose one. heard is false
+// if the line was for nobody who is here.
+func Remark(line []byte, heard bool) []byte {
+	number, at := bytes.CutPrefix(bytes.TrimSuffix(line, []byte("\n")), []byte("@"))
+	number, _, found := bytes.Cut(number, []byte(" "))
+	id, err := strconv.Atoi(string(number))
+	switch {
+	case !at || err != nil:
+		return nil
+	case !found:
+		const text = "@%d alone went to all clients: for client %d only, type @%d TEXT\n"
+		return fmt.Appendf(nil, text, id, id, id)
+	case !heard:
+		return fmt.Appendf(nil, "no client %d\n", id)
+	}
+	return nil
 }
 
 // AppendHarmless appends text to b so that a terminal shows it and does not

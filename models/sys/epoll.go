@@ -37,6 +37,7 @@ func NeverWaits(err error) bool { return errors.Is(err, unix.EPERM) }
 // of them are in ready: epoll_wait(2). The timeout is in milliseconds, negative
 // for ever.
 func EpollWait(epfd int, ready []unix.EpollEvent, timeout int) (int, error) {
+	yield()
 	call := watch("epoll_wait", epfd)
 	var end time.Time
 	if timeout > 0 {

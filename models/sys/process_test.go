@@ -44,8 +44,11 @@ func TestFull(t *testing.T) {
 		"accept": func() error { _, err := sys.Accept(lfd, 0); return err },
 		"pipe":   func() error { _, _, err := sys.Pipe(); return err },
 		"socket": func() error { _, err := sys.Listen(loopback, 1); return err },
-		"fork":   func() error { _, err := sys.Spawn("/bin/sh", []string{"sh", "-c", "exit"}); return err },
-		"dup":    func() error { _, err := sys.NetListener(lfd); return err },
+		"fork": func() error {
+			_, err := sys.Start(&exec.Cmd{Path: "/bin/sh", Args: []string{"sh", "-c", "exit"}})
+			return err
+		},
+		"dup": func() error { _, err := sys.NetListener(lfd); return err },
 	} {
 		err := do()
 		if !sys.Full(err) || !strings.HasPrefix(fmt.Sprint(err), call) {
@@ -153,7 +156,7 @@ func TestSpawn(t *testing.T) {
 	script := `echo "$0 $SPAWNED"
 		for n in 0 1 2 3 $1; do test -e /proc/$$/fd/$n && echo $n; done; exit 3`
 	t.Setenv("SPAWNED", "inherited")
-	pid, err := sys.Spawn("/bin/sh", []string{"sh", "-c", script, "name", fmt.Sprint(lfd)}, -1, writer, -1, writer)
+	pid, err := sys.Start(&exec.Cmd{Path: "/bin/sh", Args: []string{"sh", "-c", script, "name", fmt.Sprint(lfd)}}, -1, writer, -1, writer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +181,7 @@ func TestReap(t *testing.T) {
 	reader, writer := pipe(t)
 	started := map[int]bool{}
 	for range 5 {
-		pid := must[int](t)(sys.Spawn("/bin/sh", []string{"sh", "-c", "read line"}, reader))
+		pid := must[int](t)(sys.Start(&exec.Cmd{Path: "/bin/sh", Args: []string{"sh", "-c", "read line"}}, reader))
 		started[pid] = true
 	}
 	if pid := sys.Reap(); pid != 0 {
@@ -195,7 +198,7 @@ func TestReap(t *testing.T) {
 
 func TestSpawnFails(t *testing.T) {
 	nothingLeaks(t)
-	pid, err := sys.Spawn("/no/such/program", []string{"program"})
+	pid, err := sys.Start(&exec.Cmd{Path: "/no/such/program", Args: []string{"program"}})
 	if pid != 0 {
 		t.Errorf("beside its error it returns pid %d", pid)
 	}
@@ -213,7 +216,7 @@ func TestSpawnFails(t *testing.T) {
 // output on to a child that would wait for ever.
 func TestChildEndsWithItsParent(t *testing.T) {
 	if os.Getenv("TEST_PARENT") != "" {
-		must[int](t)(sys.Spawn("/bin/sh", []string{"sh", "-c", "echo here; read line; echo lived"}, 0, 1))
+		must[int](t)(sys.Start(&exec.Cmd{Path: "/bin/sh", Args: []string{"sh", "-c", "echo here; read line; echo lived"}}, 0, 1))
 		select {} // until it is killed
 	}
 	nothingLeaks(t)

@@ -11,6 +11,8 @@ package sys
 
 import (
 	"errors"
+	"os"
+	"os/exec"
 	"strconv"
 	"syscall"
 	"time"
@@ -111,6 +113,7 @@ func diedInQueue(err error) bool {
 
 // Read reads what is there, up to len(p) bytes: read(2). 0 is the end.
 func Read(fd int, p []byte) (int, error) {
+	yield()
 	call := watch("read", fd)
 	for {
 		n, err := unix.Read(fd, p)
@@ -120,6 +123,18 @@ func Read(fd int, p []byte) (int, error) {
 		if err != unix.EINTR {
 			return call.done(0, failed("read", fd, err))
 		}
+	}
+}
+
+// WaitRead is Read on a descriptor that somebody else may have made
+// non-blocking, as the operator's may be: it sleeps all the same, in poll(2).
+func WaitRead(fd int, p []byte) (int, error) {
+	for {
+		n, err := Read(fd, p)
+		if !Again(err) {
+			return n, err
+		}
+		Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
 	}
 }
 
@@ -138,6 +153,21 @@ func Write(fd int, p []byte) (int, error) {
 	}
 }
 
+// Show writes text to the operator's screen, all of it, if there is any. It
+// sleeps while the screen takes no more.
+func Show(screen int, text []byte) {
+	for len(text) > 0 {
+		n, err := Write(screen, text)
+		switch {
+		case Again(err): // somebody has made it non-blocking
+			Poll([]unix.PollFd{{Fd: int32(screen), Events: unix.POLLOUT}}, -1)
+		case err != nil:
+			return
+		}
+		text = text[n:]
+	}
+}
+
 // Close gives the descriptor back: close(2). It is not repeated when
 // interrupted, since Linux has released the descriptor by then. -1 is none.
 func Close(fd int) {
@@ -151,6 +181,7 @@ func Close(fd int) {
 // Select waits until a descriptor below nfd is ready, and leaves only those in
 // the sets: select(2). A nil timeout waits for ever.
 func Select(nfd int, read, write *unix.FdSet, timeout *unix.Timeval) (int, error) {
+	yield()
 	call := watchSelect(nfd, read, write)
 	var end time.Time
 	if timeout != nil {
@@ -171,9 +202,39 @@ func Select(nfd int, read, write *unix.FdSet, timeout *unix.Timeval) (int, error
 	}
 }
 
+// Mark puts fd into the sets for Select, each if it is to be in, or takes it
+// out: FD_SET and FD_CLR. -1 is none.
+func Mark(fd int, in bool, readers *unix.FdSet, out bool, writers *unix.FdSet) {
+	if fd < 0 {
+		return
+	}
+	readers.Clear(fd)
+	writers.Clear(fd)
+	if in {
+		readers.Set(fd)
+	}
+	if out {
+		writers.Set(fd)
+	}
+}
+
+// Events are those that Poll or EpollWait is to tell of: readable, writable,
+// both or neither. POLLIN and EPOLLIN are the same, and so are POLLOUT and
+// EPOLLOUT.
+func Events(in, out bool) (events uint32) {
+	if in {
+		events |= unix.EPOLLIN
+	}
+	if out {
+		events |= unix.EPOLLOUT
+	}
+	return events
+}
+
 // Poll waits until one of the descriptors is ready and says how many are:
 // poll(2). The timeout is in milliseconds, negative for ever.
 func Poll(fds []unix.PollFd, timeout int) (int, error) {
+	yield()
 	call := watchPoll(fds)
 	var end time.Time
 	if timeout >= 0 {
@@ -191,6 +252,17 @@ func Poll(fds []unix.PollFd, timeout int) (int, error) {
 			timeout = milliseconds(time.Until(end))
 		}
 	}
+}
+
+// PollTwo sleeps until one of two descriptors has something to read, and says
+// which, or both: poll(2).
+func PollTwo(a, b int) (readyA, readyB bool) {
+	fds := []unix.PollFd{
+		{Fd: int32(a), Events: unix.POLLIN},
+		{Fd: int32(b), Events: unix.POLLIN},
+	}
+	Poll(fds, -1)
+	return fds[0].Revents != 0, fds[1].Revents != 0
 }
 
 // milliseconds is a timeout that is left, rounded up, as the kernel does.
@@ -214,29 +286,51 @@ func Pipe() (reader, writer int, err error) {
 	return fds[0], fds[1], nil
 }
 
-// Spawn starts the program at path in a child process: fork(2) and execve(2)
-// in one, since a Go program has many threads and fork copies only one. The
-// child's descriptors are fds in order, 0, 1, 2 and so on (-1: closed), and none
-// of those that are closed on exec. It is killed when this process ends, however
-// that happens.
+// Start starts a command in a child process, as fork(2) and execve(2) do, and
+// returns its pid. The child's descriptors are fds in order: 0, 1, 2 and so on.
+// -1 is a descriptor that the child does not have. It inherits none of the
+// others that are closed on exec. The kernel kills it when this process ends,
+// however that happens: PR_SET_PDEATHSIG in prctl(2).
 //
-// A child does one thing after the other, so it is told that one P is enough: a
-// Go program then starts sooner, with fewer threads and less memory.
-func Spawn(path string, args []string, fds ...int) (pid int, err error) {
-	files := make([]uintptr, len(fds))
-	for i, fd := range fds {
-		files[i] = uintptr(fd)
-	}
+// Start releases cmd.Process, because a Wait for each child would cost a thread
+// each; Reap or Wait collects it. The child is told that one thread for Go code
+// is enough: it then starts sooner, with fewer threads and less memory.
+func Start(cmd *exec.Cmd, fds ...int) (pid int, err error) {
 	call := watch("fork", -1)
-	pid, err = syscall.ForkExec(path, args, &syscall.ProcAttr{
-		Env:   append(syscall.Environ(), "GOMAXPROCS=1"),
-		Files: files,
-		Sys:   &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL},
-	})
-	if err != nil {
+	if pid, err = start(cmd, fds); err != nil {
 		return call.done(0, failed("fork", -1, err))
 	}
 	return call.done(pid, nil)
+}
+
+func start(cmd *exec.Cmd, fds []int) (pid int, err error) {
+	files := make([]*os.File, max(3, len(fds))) // nil: closed
+	for i, fd := range fds {
+		if fd < 0 {
+			continue
+		}
+		// A File closes its descriptor, and this one is the caller's.
+		copied, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return 0, err
+		}
+		files[i] = os.NewFile(uintptr(copied), "")
+		defer files[i].Close()
+	}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = files[0], files[1], files[2], files[3:]
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	// The kernel sends it when the thread that started the child ends. The Go
+	// runtime keeps its threads until the process ends.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		var errno unix.Errno
+		if errors.As(err, &errno) {
+			return 0, errno
+		}
+		return 0, err
+	}
+	pid = cmd.Process.Pid // before Release forgets it
+	return pid, cmd.Process.Release()
 }
 
 // Reap collects a child that has ended, without waiting: waitpid(2) with

@@ -123,8 +123,11 @@ func (r *Ring) Accept(lfd int) {
 }
 
 // Read wants what comes next from fd, in a buffer that the kernel chooses:
-// read(2). Nothing but the end is 0 bytes.
+// read(2). Nothing but the end is 0 bytes. From -1 nothing is wanted.
 func (r *Ring) Read(fd int) {
+	if fd < 0 {
+		return
+	}
 	r.want(sqe{op: OpRead, fd: int32(fd), off: noOffset, len: bufferSize, flags: bufferSelect})
 }
 
@@ -147,6 +150,7 @@ func (r *Ring) want(s sqe) {
 // Enter hands over what is wanted, and waits until something is Done:
 // io_uring_enter(2).
 func (r *Ring) Enter() error {
+	yield()
 	call := watchRing(r)
 	err := failed("io_uring_enter", r.fd, r.enter())
 	_, err = call.gotResults(r).done(0, err)

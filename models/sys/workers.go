@@ -1,7 +1,6 @@
 package sys
 
 import (
-	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -25,32 +24,32 @@ func Wait() (pid, code int, err error) {
 	}
 }
 
-// Share makes memory for n numbers that processes have in common, all 0, and
-// its descriptor, closed on exec: memfd_create(2). A child that is given the
-// descriptor calls Shared.
-func Share(n int) (fd int, numbers []atomic.Int32, err error) {
+// Share makes a T that processes have in common, all zero, and its descriptor,
+// closed on exec: memfd_create(2). A child that is given the descriptor calls
+// Shared. T has no pointers: they mean nothing to another process.
+func Share[T any]() (fd int, shared *T, err error) {
 	fd, err = unix.MemfdCreate("shared", unix.MFD_CLOEXEC)
 	if err != nil {
 		return -1, nil, failed("memfd_create", -1, err)
 	}
-	if err := unix.Ftruncate(fd, int64(n)*int64(unsafe.Sizeof(atomic.Int32{}))); err != nil {
+	if err := unix.Ftruncate(fd, int64(unsafe.Sizeof(*shared))); err != nil {
 		Close(fd)
 		return -1, nil, failed("ftruncate", fd, err)
 	}
-	if numbers, err = Shared(fd, n); err != nil {
+	if shared, err = Shared[T](fd); err != nil {
 		Close(fd)
 		return -1, nil, err
 	}
-	return fd, numbers, nil
+	return fd, shared, nil
 }
 
-// Shared is the memory that Share has made: mmap(2), MAP_SHARED. It is there
-// until the process ends.
-func Shared(fd, n int) ([]atomic.Int32, error) {
-	size := n * int(unsafe.Sizeof(atomic.Int32{}))
+// Shared is what Share has made: mmap(2), MAP_SHARED. It is there until the
+// process ends.
+func Shared[T any](fd int) (shared *T, err error) {
+	size := int(unsafe.Sizeof(*shared))
 	memory, err := unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return nil, failed("mmap", fd, err)
 	}
-	return unsafe.Slice((*atomic.Int32)(unsafe.Pointer(&memory[0])), n), nil
+	return (*T)(unsafe.Pointer(&memory[0])), nil
 }

@@ -2,6 +2,8 @@ package sys_test
 
 import (
 	"errors"
+	"os/exec"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -12,7 +14,7 @@ import (
 func TestWait(t *testing.T) {
 	nothingLeaks(t)
 	spawn := func(script string) int {
-		return must[int](t)(sys.Spawn("/bin/sh", []string{"sh", "-c", script}))
+		return must[int](t)(sys.Start(&exec.Cmd{Path: "/bin/sh", Args: []string{"sh", "-c", script}}))
 	}
 	for script, want := range map[string]int{"exit 0": 0, "exit 3": 3, "kill -9 $$": -1} {
 		started := spawn(script)
@@ -29,7 +31,7 @@ func TestWait(t *testing.T) {
 func TestWaitIsInterrupted(t *testing.T) {
 	nothingLeaks(t)
 	reader, writer := pipe(t)
-	started := must[int](t)(sys.Spawn("/bin/sh", []string{"sh", "-c", "read line"}, reader))
+	started := must[int](t)(sys.Start(&exec.Cmd{Path: "/bin/sh", Args: []string{"sh", "-c", "read line"}}, reader))
 	s := asleep(t, func() error {
 		pid, _, err := sys.Wait()
 		if pid != started {
@@ -47,12 +49,12 @@ func TestWaitIsInterrupted(t *testing.T) {
 // What one process adds, the other has: here by two maps of the same memory.
 func TestShare(t *testing.T) {
 	nothingLeaks(t)
-	fd, ours, err := sys.Share(3)
+	fd, ours, err := sys.Share[[3]atomic.Int32]()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer sys.Close(fd)
-	theirs, err := sys.Shared(fd, 3)
+	theirs, err := sys.Shared[[3]atomic.Int32](fd)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +63,7 @@ func TestShare(t *testing.T) {
 		t.Errorf("one has stored 7, the other adds 1: %d, and the one has %d of %d", got, ours[2].Load(), len(theirs))
 	}
 	reader, _ := pipe(t)
-	if _, err := sys.Shared(reader, 3); !errors.Is(err, unix.ENODEV) && !errors.Is(err, unix.EACCES) {
+	if _, err := sys.Shared[[3]atomic.Int32](reader); !errors.Is(err, unix.ENODEV) && !errors.Is(err, unix.EACCES) {
 		t.Errorf("a pipe as memory: %v", err)
 	}
 }

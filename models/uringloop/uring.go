@@ -10,8 +10,6 @@
 package uringloop
 
 import (
-	"runtime"
-
 	"golang.org/x/sys/unix"
 
 	"socketlab/models"
@@ -24,7 +22,6 @@ var Model = models.Model{
 	Summary:   "one thread has the kernel accept, read and write",
 	Holds:     "a read in flight",
 	Waits:     "io_uring_enter(2)",
-	Limit:     0,
 	Available: sys.RingAllowed,
 	Serve:     Serve,
 }
@@ -41,14 +38,14 @@ type loop struct {
 	clients map[int]*client // by descriptor
 	served  int             // how many have come so far
 	lines   session.Lines   // what the operator types
+	failed  error           // why the server cannot go on
 
 	ring *sys.Ring // to the kernel and back; Serve closes it
 	full bool      // no accept is in flight until a client leaves
 }
 
 func Serve(job models.Job) error {
-	// One thread may run Go code: with more, each yield would wake another.
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	defer sys.Threads(1)()
 	ring, err := sys.NewRing(256)
 	if err != nil {
 		return err
@@ -56,28 +53,23 @@ func Serve(job models.Job) error {
 	defer ring.Close()
 	l := &loop{Job: job, clients: map[int]*client{}, ring: ring}
 	ring.Accept(l.Listener)
-	if l.Keyboard >= 0 {
-		ring.Read(l.Keyboard)
-	}
-	for l.Listener >= 0 || len(l.clients) > 0 {
+	ring.Read(l.Keyboard)
+	for l.failed == nil && (l.Listener >= 0 || len(l.clients) > 0) {
 		if err := ring.Enter(); err != nil { // sleeps
 			return err
 		}
 		for d := range ring.Done() {
-			if err := l.onDone(d); err != nil {
-				return err
-			}
+			l.onDone(d)
 		}
-		runtime.Gosched() // else the Go runtime takes this thread for stuck
 	}
-	return nil
+	return l.failed
 }
 
-// onDone does what a result is for. An error is the server's.
-func (l *loop) onDone(d sys.Result) error {
+// onDone does what a result is for.
+func (l *loop) onDone(d sys.Result) {
 	switch {
 	case d.Op == sys.OpAccept:
-		return l.onConnection(d.N, d.Err)
+		l.onConnection(d.N, d.Err)
 	case d.FD == l.Keyboard:
 		l.onOperator(d.Data)
 	case d.Op == sys.OpRead:
@@ -85,11 +77,10 @@ func (l *loop) onDone(d sys.Result) error {
 	default:
 		l.onWritten(l.clients[d.FD], d.N, d.Err)
 	}
-	return nil
 }
 
 // onConnection has accepted one client, and wants the next.
-func (l *loop) onConnection(cfd int, err error) error {
+func (l *loop) onConnection(cfd int, err error) {
 	switch {
 	case err == nil:
 		l.served++
@@ -101,22 +92,22 @@ func (l *loop) onConnection(cfd int, err error) error {
 	case sys.Stopped(err):
 		l.Listener = -1 // no new clients; serve those who are left
 	default:
-		return err
+		l.failed = err
 	}
-	return nil
 }
 
 // onOperator says to every client what the operator typed.
 func (l *loop) onOperator(typed []byte) {
 	for line := range l.lines.Feed(typed) {
+		heard := false
 		for _, c := range l.clients {
-			c.Say(line)
+			heard = c.Say(line) || heard
 			l.settle(c)
 		}
+		sys.Show(l.Screen, session.Remark(line, heard))
 	}
 	if len(typed) == 0 {
 		l.Keyboard = -1 // no operator any more
-		return
 	}
 	l.ring.Read(l.Keyboard)
 }
@@ -138,8 +129,7 @@ func (l *loop) onRead(c *client, p []byte) {
 func (l *loop) onWritten(c *client, n int, err error) {
 	c.writing = nil
 	if err != nil {
-		n = len(c.Pending())
-		c.FeedEOF()
+		session.Abandon(c)
 		sys.Shutdown(c.fd, unix.SHUT_RDWR) // ends a read in flight
 	}
 	c.Sent(n)
@@ -149,9 +139,7 @@ func (l *loop) onWritten(c *client, n int, err error) {
 // settle shows what the client said, and has the kernel do what it wants next,
 // or closes: only with nothing in flight, or the connection would stay open.
 func (l *loop) settle(c *client) {
-	if text := c.Heard(); len(text) > 0 {
-		sys.Write(l.Screen, text)
-	}
+	sys.Show(l.Screen, c.Heard())
 	if p := c.Pending(); len(p) > 0 && c.writing == nil {
 		c.writing = p
 		l.ring.Write(c.fd, p)
