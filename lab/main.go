@@ -13,13 +13,15 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/willabides/kongplete"
 
+	"socketlab/lab/subject"
 	"socketlab/lab/trace"
 	"socketlab/models/all"
 )
 
 func main() {
-	all.Child()   // does not return in a child process of a model
-	trace.Child() // nor in a namespace made for a recording
+	subject.Child() // does not return in the supervisor of a server
+	all.Child()     // nor in a child process of a model
+	trace.Child()   // nor in a namespace made for a recording
 	os.Exit(lab(os.Args[1:]))
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"socketlab/lab/subject"
 	"socketlab/lab/trace"
 	"socketlab/models/all"
 )
@@ -16,6 +17,7 @@ import (
 // stands under that name at the head of PATH. Its clients, too, in the process
 // model.
 func TestMain(m *testing.M) {
+	subject.Child()
 	all.Child()
 	trace.Child()
 	// Under the race detector a process sleeps for a second before it ends, in

@@ -13,10 +13,13 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"socketlab/lab/subject"
 )
 
 // TestMain makes this test binary an echo server too, for whoever asks for it.
 func TestMain(m *testing.M) {
+	subject.Child()
 	if len(os.Args) == 3 && os.Args[1] == "echo" {
 		l, err := net.Listen("tcp", "127.0.0.1:"+os.Args[2])
 		if err != nil {

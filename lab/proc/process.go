@@ -31,9 +31,8 @@ type Process struct {
 }
 
 // Ended reports whether it is a zombie: it has ended, and its parent has not
-// waited for it. A process whose first thread has ended looks like one while
-// other threads go on: pthread_exit(3), NOTES of proc_pid_stat(5).
-func (p Process) Ended() bool { return p.State == 'Z' && p.Threads <= 1 || p.State == 'X' }
+// waited for it.
+func (p Process) Ended() bool { return p.State == 'Z' || p.State == 'X' }
 
 // A Tree is a server with all its descendants.
 type Tree struct {
@@ -55,7 +54,10 @@ func Sum(processes []Process) (t Tree) {
 		if p.Ended() {
 			t.Zombies++
 		} else {
-			p.Files = descriptors(p.Pid)
+			files, _, err := descriptors(p.Pid)
+			if p.Files = len(files); err != nil {
+				p.Files = -1
+			}
 		}
 		if exact, err := Clock(p.Pid); err == nil {
 			p.CPU = exact
@@ -116,8 +118,29 @@ func All() ([]Process, error) {
 	return all, nil
 }
 
-// Read reads /proc/PID/stat.
-func Read(pid int) (Process, error) { return readStat("/proc/" + strconv.Itoa(pid)) }
+// Read reads /proc/PID/stat. A process whose first thread has ended looks like
+// a zombie there while others go on: pthread_exit(3). What is wrong then, one
+// of the others tells.
+func Read(pid int) (Process, error) {
+	p, err := readStat("/proc/" + strconv.Itoa(pid))
+	if err == nil && p.State == 'Z' && p.Threads > 1 {
+		if other, err := readStat(living(pid)); err == nil {
+			p.State, p.RSS = other.State, other.RSS
+		}
+	}
+	return p, err
+}
+
+// living is the folder of a thread of the process that goes on.
+func living(pid int) string {
+	threads, _ := Threads(pid)
+	for _, t := range threads {
+		if state := t.State(); state != 0 && state != 'Z' && state != 'X' {
+			return t.folder
+		}
+	}
+	return "/proc/" + strconv.Itoa(pid)
+}
 
 // readStat reads the stat file of a process or thread with nothing but open,
 // read and close: the pass over all processes is made often.
@@ -190,19 +213,20 @@ func Clock(pid int) (time.Duration, error) {
 	return time.Duration(t.Nano()), nil
 }
 
-// descriptors counts the open descriptors of a process; -1 if we may not look.
-func descriptors(pid int) int {
-	files, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/fd")
-	if err != nil {
-		return -1
+// descriptors are the entries of /proc/PID/fd, and their folder. A process
+// whose first thread has ended has none there.
+func descriptors(pid int) (files []os.DirEntry, folder string, err error) {
+	folder = "/proc/" + strconv.Itoa(pid) + "/fd"
+	if files, err = os.ReadDir(folder); len(files) == 0 {
+		folder = living(pid) + "/fd"
+		files, err = os.ReadDir(folder)
 	}
-	return len(files)
+	return files, folder, err
 }
 
 // HasSocket reports whether a process has the socket with this inode open.
 func HasSocket(pid int, inode uint64) (bool, error) {
-	folder := "/proc/" + strconv.Itoa(pid) + "/fd"
-	files, err := os.ReadDir(folder)
+	files, folder, err := descriptors(pid)
 	link := fmt.Sprintf("socket:[%d]", inode)
 	for _, file := range files {
 		if target, _ := os.Readlink(folder + "/" + file.Name()); target == link {

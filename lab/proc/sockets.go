@@ -1,6 +1,7 @@
 package proc
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -94,21 +95,37 @@ func away(pid int) bool {
 
 // Table is all TCP sockets that a process could see, which may be in a network
 // namespace of its own, IPv4 first; when it has ended, those that we see.
-func Table(pid int) (all []Socket, err error) {
+func Table(pid int) ([]Socket, error) {
+	proc := network(pid)
+	v4, err := proc.NetTCP()
+	v6, err6 := proc.NetTCP6()
+	return table(procfs.NetIPSocket(v4), err, procfs.NetIPSocket(v6), err6)
+}
+
+// UDP is Table of UDP sockets. Their state is Closed, which here means nothing.
+func UDP(pid int) ([]Socket, error) {
+	proc := network(pid)
+	v4, err := proc.NetUDP()
+	v6, err6 := proc.NetUDP6()
+	return table(procfs.NetIPSocket(v4), err, procfs.NetIPSocket(v6), err6)
+}
+
+func network(pid int) procfs.FS {
 	proc, err := procfs.NewFS("/proc/" + strconv.Itoa(pid))
-	if err != nil {
-		if proc, err = procfs.NewFS("/proc/self"); err != nil {
-			return nil, err
-		}
+	if err != nil { // it has ended
+		proc, _ = procfs.NewFS("/proc/self")
 	}
-	for i, read := range []func() (procfs.NetTCP, error){proc.NetTCP, proc.NetTCP6} {
-		lines, err := read()
-		if i == 1 && errors.Is(err, fs.ErrNotExist) {
-			break // a machine without IPv6
-		}
-		if err != nil {
-			return all, fmt.Errorf("table of sockets: %w", err)
-		}
+	return proc
+}
+
+func table(v4 procfs.NetIPSocket, err error, v6 procfs.NetIPSocket, err6 error) (all []Socket, _ error) {
+	if errors.Is(err6, fs.ErrNotExist) {
+		err6 = nil // a machine without IPv6
+	}
+	if err := cmp.Or(err, err6); err != nil {
+		return nil, fmt.Errorf("table of sockets: %w", err)
+	}
+	for _, lines := range []procfs.NetIPSocket{v4, v6} {
 		for _, line := range lines {
 			all = append(all, Socket{
 				Local:  address(line.LocalAddr, line.LocalPort),

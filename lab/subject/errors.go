@@ -98,26 +98,32 @@ func (e *EndedError) Error() string {
 
 // A DeafError is a server that runs, and does not listen where it should.
 type DeafError struct {
-	Spec      Spec
-	Waited    time.Duration
-	Elsewhere []netip.AddrPort // where it listens instead
-	Output    []byte           // what it printed, beginning and end
+	Spec    Spec
+	Waited  time.Duration
+	Instead Instead        // what it does instead; "": it listens nowhere
+	Where   netip.AddrPort // on which address and port it does that
+	Output  []byte         // what it printed, beginning and end
 }
 
+// Instead is what a server does that does not listen where it should.
+type Instead string
+
+const (
+	UDP          Instead = "it has a UDP socket"              // no TCP socket listens
+	OtherPort    Instead = "it listens on another port"       // than the one it was given
+	OtherAddress Instead = "it listens where nobody comes to" // on the right port, but not on loopback
+)
+
 func (e *DeafError) Error() string {
+	const given = "use {port} or the PORT environment variable"
 	cure := "it listens nowhere: call listen(2) on 127.0.0.1, on the port from {port} or the PORT environment variable"
-	if len(e.Elsewhere) > 0 {
-		cure = fmt.Sprintf("it listens on %v, not on the port it was given: use {port} or the PORT environment variable", e.Elsewhere[0])
-	}
-	for _, addr := range e.Elsewhere {
-		if addr.Port() != e.Spec.Port {
-			continue
-		}
-		cure = fmt.Sprintf("it listens on %v, which is not reached through 127.0.0.1: bind to 127.0.0.1", addr)
-		if _, reachable := reach(addr); reachable {
-			cure = "it listens now, a moment too late: wait longer for it"
-			break
-		}
+	switch e.Instead {
+	case UDP:
+		cure = fmt.Sprintf("it has a UDP socket on %v and listens nowhere with TCP: make the socket with SOCK_STREAM, and call listen(2)", e.Where)
+	case OtherPort:
+		cure = fmt.Sprintf("it listens on %v, not on the port it was given: %s", e.Where, given)
+	case OtherAddress:
+		cure = fmt.Sprintf("it listens on %v, which is not reached through 127.0.0.1: bind to 127.0.0.1", e.Where)
 	}
 	return fmt.Sprintf("%s did not listen on 127.0.0.1:%d within %v; %s; %s",
 		e.Spec.Name, e.Spec.Port, e.Waited.Round(10*time.Millisecond), cure, printed(e.Output))
@@ -138,4 +144,18 @@ func printed(text []byte) string {
 		quoted = session.AppendHarmless(quoted, line)
 	}
 	return string(quoted)
+}
+
+// cure is what to do about an error that is this machine's and not the
+// server's, behind a semicolon.
+func cure(err error) string {
+	switch {
+	case errors.Is(err, unix.EMFILE):
+		return "; this process may open too few files: raise the limit with ulimit -n 1024"
+	case errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOMEM), errors.Is(err, unix.EAGAIN):
+		return "; this machine has no room for more: end some programs, or see ulimit -u"
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.ENOSPC):
+		return "; if it is about a namespace, lab doctor says how to allow it"
+	}
+	return ""
 }

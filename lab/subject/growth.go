@@ -3,7 +3,6 @@ package subject
 import (
 	"fmt"
 	"os"
-	"syscall"
 	"time"
 )
 
@@ -22,10 +21,7 @@ func (s *Subject) watchGrowth() {
 		start := time.Now()
 		if n := s.size(); n > s.Spec.Most {
 			s.outgrew.Store(int32(n))
-			if !isClosed(s.exited) {
-				syscall.Kill(-s.Pid(), syscall.SIGKILL) // all at once: they may start others meanwhile
-			}
-			s.sweep()
+			s.say(sayKill)
 			return
 		}
 		pause = max(often, 5*time.Since(start)) // among many processes a look takes long
@@ -45,7 +41,7 @@ func (s *Subject) size() int {
 	if err == nil && all <= s.Spec.Most {
 		return 0
 	}
-	members, _ := s.members()
+	members, _ := family(s.supervisor.Process.Pid)
 	n := len(members)
 	for _, p := range members {
 		n = max(n, p.Threads)

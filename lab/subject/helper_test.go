@@ -5,10 +5,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,7 +25,10 @@ import (
 // what a server starts: the name of one of the roles.
 const helper = "SUBJECT_TEST_ROLE"
 
+func init() { runtime.LockOSThread() } // main has the first thread
+
 func TestMain(m *testing.M) {
+	Child()
 	role := os.Getenv(helper)
 	if role == "" {
 		os.Exit(m.Run())
@@ -41,6 +46,11 @@ var roles = map[string]func(){
 	"anywhere": func() { listen(":" + port()); wait() },
 	"v6only":   func() { listen("[::]:" + port()); wait() },
 	"apart":    func() { listen("127.0.0.2:" + port()); wait() },
+	"udp": func() {
+		_, err := net.ListenPacket("udp", "127.0.0.1:"+port())
+		must(err)
+		wait()
+	},
 	"elsewhere": func() {
 		fmt.Println("Server running")
 		listen("127.0.0.1:0")
@@ -156,6 +166,24 @@ var roles = map[string]func(){
 		must(unix.Waitid(unix.P_PID, stray.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil))
 		fmt.Println(stray.Process.Pid)
 	},
+	"detaches": func() { // starts what hides in a session of its own, without an environment
+		must(exec.Command("setsid", "--fork", "env", "-i", "sleep", "60").Run())
+		listen("127.0.0.1:" + port())
+		wait()
+	},
+	"leaderless": func() { // its first thread ends: TestMain has it
+		l := listen("127.0.0.1:" + port())
+		go func() {
+			for {
+				conn, err := l.Accept()
+				must(err)
+				io.Copy(conn, conn)
+				conn.Close()
+			}
+		}()
+		unix.Syscall(unix.SYS_EXIT, 0, 0, 0)
+	},
+	"late":   func() { time.Sleep(time.Second); listen("127.0.0.1:" + port()); wait() },
 	"daemon": func() { start("listen", true) },
 	"burn": func() {
 		listen("127.0.0.1:" + port())
@@ -178,7 +206,7 @@ var roles = map[string]func(){
 	},
 	"harness": func() { // a lab of its own, to be killed
 		s, err := Start(context.Background(), Spec{
-			Command: []string{os.Args[0]}, Env: []string{helper + "=stubborn"},
+			Command: []string{os.Args[0]}, Env: []string{helper + "=" + os.Args[1]},
 		})
 		must(err)
 		tree, err := s.Tree()
@@ -186,8 +214,10 @@ var roles = map[string]func(){
 		for _, p := range tree.Processes {
 			fmt.Println(p.Pid)
 		}
-		fmt.Println("started")
-		wait()
+		for {
+			fmt.Println("started")
+			time.Sleep(100 * time.Millisecond)
+		}
 	},
 }
 

@@ -27,8 +27,11 @@ func FreePort() (Port, error) {
 	low, high := portRange()
 	for range 1000 {
 		p, err := claimPort(uint16(low + rand.IntN(high-low)))
-		if err != nil {
+		if _, taken := errors.AsType[*PortError](err); taken {
 			continue
+		}
+		if err != nil {
+			return Port{}, err
 		}
 		any4 := bindable(netip.AddrPortFrom(netip.IPv4Unspecified(), p.Number))
 		any6 := bindable(netip.AddrPortFrom(netip.IPv6Unspecified(), p.Number))
@@ -41,24 +44,36 @@ func FreePort() (Port, error) {
 }
 
 // Release lets others choose the port.
-func (p Port) Release() { p.claim.Close() }
+func (p Port) Release() {
+	if p.claim != nil {
+		p.claim.Close()
+	}
+}
 
 // claimPort claims a port among labs. The claim is a socket in the abstract
 // namespace, unix(7): it leaves no file, ends with its process, and belongs to
 // a network namespace as the port does.
 func claimPort(number uint16) (Port, error) {
 	claim, err := net.Listen("unix", "@socketlab/port/"+strconv.Itoa(int(number)))
-	if err != nil {
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
 		return Port{}, &PortError{Port: number}
+	case err != nil:
+		return Port{}, fmt.Errorf("cannot claim port %d: %w%s", number, reason(err), cure(err))
 	}
 	return Port{number, claim}, nil
 }
 
-// takePort claims this port, or a free one if it is 0. Nobody may listen on it,
-// but old connections are the server's own affair.
-func takePort(number uint16) (Port, error) {
-	if number == 0 {
+// takePort claims the port of a server, or a free one if that is 0. Nobody may
+// listen on it, but old connections are the server's own affair. In a namespace
+// of its own all ports are free.
+func takePort(spec Spec) (Port, error) {
+	number := spec.Port
+	switch {
+	case number == 0:
 		return FreePort()
+	case spec.Namespace:
+		return Port{Number: number}, nil
 	}
 	if err := inUse(number); err != nil {
 		return Port{}, err

@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -27,12 +30,10 @@ import (
 //
 // That it listens is seen in the kernel's table and not found out by
 // connecting: a server for one client would take us for that client.
-//
-// The server is killed when the thread that started it ends: PR_SET_PDEATHSIG
-// in prctl(2) means the thread, not the process. Go's threads do not end,
-// except one that a goroutine had locked to itself; so such a goroutine must
-// outlive the subjects that it starts.
 func Start(ctx context.Context, spec Spec) (*Subject, error) {
+	if !childAsked {
+		panic("subject.Start: main or TestMain must call subject.Child first")
+	}
 	if len(spec.Command) == 0 {
 		return nil, &CommandError{"", errors.New("no command was given")}
 	}
@@ -42,12 +43,12 @@ func Start(ctx context.Context, spec Spec) (*Subject, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%s: not started: %w", spec.Name, err)
 	}
-	port, err := takePort(spec.Port)
+	port, err := takePort(spec)
 	if err != nil {
 		return nil, err
 	}
 	spec.Port = port.Number
-	s, err := launch(spec, port)
+	s, err := launch(ctx, spec, port)
 	if err != nil {
 		port.Release()
 		return nil, err
@@ -59,61 +60,202 @@ func Start(ctx context.Context, spec Spec) (*Subject, error) {
 	return s, nil
 }
 
-// launch starts the process, and what drains and guards it.
-func launch(spec Spec, port Port) (*Subject, error) {
-	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-		return nil, fmt.Errorf("prctl(PR_SET_CHILD_SUBREAPER): %w", err)
+// launch starts the supervisor, which starts the server.
+func launch(ctx context.Context, spec Spec, port Port) (*Subject, error) {
+	argv := withPort(spec.Command, port.Number)
+	path, err := exec.LookPath(argv[0])
+	if err != nil {
+		return nil, &CommandError{argv[0], err}
 	}
-	argv := limitFiles(withPort(spec.Command, port.Number), spec.Files)
+	namespace := "-"
+	attributes := &syscall.SysProcAttr{Setpgid: true} // out of Ctrl-C's reach
+	if spec.Namespace {
+		namespace = "namespace"
+		InNamespaces(attributes)
+	}
 	s := &Subject{
-		Spec:    spec,
-		cmd:     exec.Command(argv[0], argv[1:]...),
+		Spec: spec,
+		supervisor: &exec.Cmd{
+			Path:        "/proc/self/exe",
+			Args:        slices.Concat([]string{supervisorName, strconv.FormatUint(spec.Files, 10), namespace, path}, argv),
+			Env:         slices.Concat(os.Environ(), spec.Env, []string{"PORT=" + strconv.Itoa(int(port.Number))}),
+			SysProcAttr: attributes,
+		},
 		port:    port,
+		sockets: make(chan int),
+		silent:  make(chan struct{}),
 		exited:  make(chan struct{}),
+		gone:    make(chan struct{}),
 		stopped: make(chan struct{}),
 		stdout:  output{keep: 512 << 10},
 		all:     output{keep: 8 << 10},
 	}
-	s.cmd.Env = append(os.Environ(), spec.Env...)
-	s.cmd.Env = append(s.cmd.Env, s.mark())
-	s.cmd.Stdout = io.MultiWriter(&s.stdout, &s.all, cmp.Or(spec.Stdout, io.Discard))
-	s.cmd.Stderr = io.MultiWriter(&s.all, cmp.Or(spec.Stderr, io.Discard))
-	s.cmd.WaitDelay = lastWords
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	var err error
-	if s.keyboard, err = s.cmd.StdinPipe(); err != nil {
+	if err := s.connect(); err != nil {
 		return nil, err
 	}
-	if err := s.cmd.Start(); err != nil {
+	if err := s.meet(ctx); err != nil {
+		s.control.Close()
 		s.keyboard.Close()
-		return nil, &CommandError{argv[0], err}
+		s.supervisor.Wait()
+		if errno, failed := errors.AsType[syscall.Errno](err); failed {
+			return nil, &CommandError{argv[0], errno}
+		}
+		return nil, err
 	}
-	if p, err := proc.Read(s.Pid()); err == nil { // it is there until wait has collected it
-		s.born = p.Born
-	}
-	s.guarded()
-	go s.wait()
+	go s.attend()
 	if spec.Most > 0 {
 		go s.watchGrowth()
 	}
 	live.Lock()
-	if live.subjects == nil {
-		live.subjects = map[*Subject]bool{}
-	}
+	defer live.Unlock()
 	live.subjects[s] = true
-	live.Unlock()
 	return s, nil
 }
 
-// limitFiles has a shell set RLIMIT_NOFILE before it becomes the server. After
-// that only a process with the server's own user, or CAP_SYS_RESOURCE, may:
-// prlimit(2).
-func limitFiles(argv []string, most uint64) []string {
-	if most == 0 {
-		return argv
+// connect starts the supervisor with the ends of three pipes, for the server's
+// standard files, and of a socket of its own.
+func (s *Subject) connect() error {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("socketpair: %w", err)
 	}
-	const script = `ulimit -n "$1" && shift && exec "$@"`
-	return append([]string{"/bin/sh", "-c", script, "sh", strconv.FormatUint(most, 10)}, argv...)
+	ours, theirs := os.NewFile(uintptr(pair[0]), "supervisor"), os.NewFile(uintptr(pair[1]), "lab")
+	defer ours.Close()
+	defer theirs.Close()
+	conn, err := net.FileConn(ours)
+	if err != nil {
+		return err
+	}
+	s.control = conn.(*net.UnixConn)
+	cmd := s.supervisor
+	cmd.ExtraFiles = []*os.File{theirs}
+	var pipes [3][2]*os.File // from, to
+	for i := range pipes {
+		if pipes[i][0], pipes[i][1], err = os.Pipe(); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = pipes[0][0], pipes[1][1], pipes[2][1]
+		err = cmd.Start()
+	}
+	closeAll := func(files ...*os.File) {
+		for _, f := range files {
+			f.Close() // nil if the pipe could not be made: no harm
+		}
+	}
+	closeAll(pipes[0][0], pipes[1][1], pipes[2][1])
+	if err != nil {
+		closeAll(pipes[0][1], pipes[1][0], pipes[2][0])
+		s.control.Close()
+		return fmt.Errorf("cannot start the supervisor of %s: %w%s", s.Spec.Name, err, cure(err))
+	}
+	s.keyboard = pipes[0][1]
+	var both sync.WaitGroup
+	drain := func(from *os.File, to ...io.Writer) {
+		both.Go(func() {
+			io.Copy(io.MultiWriter(to...), from)
+			from.Close()
+		})
+	}
+	drain(pipes[1][0], &s.stdout, &s.all, cmp.Or(s.Spec.Stdout, io.Discard))
+	drain(pipes[2][0], &s.all, cmp.Or(s.Spec.Stderr, io.Discard))
+	go func() {
+		both.Wait()
+		close(s.silent)
+	}()
+	return nil
+}
+
+// meet waits until the supervisor has started the server, and takes hold of
+// it: before it is told to go on, it does not collect the server, so the pid
+// cannot be somebody else's by then.
+func (s *Subject) meet(ctx context.Context) error {
+	defer context.AfterFunc(ctx, func() { s.control.SetReadDeadline(time.Now()) })()
+	word, number, _, err := s.hear()
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: waiting until it is started: %w", s.Spec.Name, cmp.Or(ctx.Err(), err))
+	case word == "failed":
+		return syscall.Errno(number)
+	}
+	s.pid = number
+	s.server, err = os.FindProcess(number)
+	if err != nil {
+		return err
+	}
+	s.control.SetReadDeadline(time.Time{})
+	s.say(sayGo)
+	return nil
+}
+
+func (s *Subject) say(text string) { s.control.Write([]byte(text)) }
+
+// hear waits for the supervisor's next word, and the number and the descriptor
+// that come with it.
+func (s *Subject) hear() (word string, number, fd int, err error) {
+	text, rights := make([]byte, 100), make([]byte, unix.CmsgSpace(4))
+	n, m, _, _, err := s.control.ReadMsgUnix(text, rights)
+	if err == nil && n == 0 {
+		err = io.EOF
+	}
+	if err != nil {
+		return "", 0, -1, err
+	}
+	fmt.Sscan(string(text[:n]), &word, &number)
+	fd = -1
+	if messages, _ := unix.ParseSocketControlMessage(rights[:m]); len(messages) == 1 {
+		if fds, _ := unix.ParseUnixRights(&messages[0]); len(fds) == 1 {
+			fd = fds[0]
+			unix.CloseOnExec(fd)
+		}
+	}
+	return word, number, fd, nil
+}
+
+// attend takes down what the supervisor says until it has ended.
+func (s *Subject) attend() {
+	s.ending = Ending{Code: -1, Signal: syscall.SIGKILL} // if somebody kills the supervisor
+	over := sync.OnceFunc(func() {
+		s.ended = time.Now()
+		select {
+		case <-s.silent:
+		case <-time.After(lastWords):
+		}
+		s.ending.Had = int(s.outgrew.Load())
+		close(s.exited)
+	})
+	for {
+		word, number, fd, err := s.hear()
+		if err != nil {
+			break
+		}
+		switch word {
+		case "ended":
+			status := syscall.WaitStatus(number)
+			s.ending.Code, s.ending.Signal = status.ExitStatus(), 0
+			if status.Signaled() {
+				s.ending.Signal = status.Signal()
+			}
+			over()
+		case "used":
+			s.collected.Add(int64(number))
+		case "left":
+			s.left.Store(int32(number))
+		case "socket":
+			if number > 0 {
+				fd = -number
+			}
+			select {
+			case s.sockets <- fd:
+			case <-s.stopped:
+				unix.Close(fd)
+			}
+		}
+	}
+	s.supervisor.Wait()
+	over()
+	close(s.gone)
 }
 
 // withPort puts the port where the command wants it.
@@ -131,40 +273,6 @@ func withPort(command []string, port uint16) []string {
 	return argv
 }
 
-// mark is what every process of the subject has in its environment, unless it
-// takes care not to. No other subject has it: ports are not shared.
-func (s *Subject) mark() string { return "PORT=" + strconv.Itoa(int(s.port.Number)) }
-
-// guarded has a shell wait for the end of this process, however it comes, and
-// kill the subject's process group then: Pdeathsig reaches the server, but not
-// its children. Where there is no shell, that must do.
-func (s *Subject) guarded() {
-	guard := exec.Command("/bin/sh", "-c", `read line || kill -9 "-$1"`, "sh", strconv.Itoa(s.Pid()))
-	guard.Env = []string{}
-	guard.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // out of Ctrl-C's reach
-	dismiss, err := guard.StdinPipe()
-	if err != nil {
-		return
-	}
-	if guard.Start() != nil {
-		dismiss.Close()
-		return
-	}
-	s.guard, s.dismiss = guard, dismiss
-}
-
-// wait collects the server when it ends, and takes down how.
-func (s *Subject) wait() {
-	s.cmd.Wait() // how it went is in ProcessState
-	s.ended = time.Now()
-	s.ending.Code = s.cmd.ProcessState.ExitCode()
-	if status := s.cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signaled() {
-		s.ending.Signal = status.Signal()
-	}
-	s.ending.Had = int(s.outgrew.Load())
-	close(s.exited)
-}
-
 // waitListening looks at the kernel's table until the server is in it. The
 // kernel tells nobody when a socket begins to listen, so we ask again and
 // again, at first every millisecond.
@@ -178,9 +286,13 @@ func (s *Subject) waitListening(ctx context.Context) error {
 	var before netip.AddrPort
 	for pause := time.Millisecond; ; pause = min(pause*3/2, 20*time.Millisecond) {
 		addr := s.findListener()
-		if !s.alive() {
-			<-s.exited // its child may listen already, as a daemon's does
-			return s.whyEnded()
+		if !s.alive() { // its child may listen already, as a daemon's does
+			select {
+			case <-s.exited:
+				return s.whyEnded()
+			case <-ctx.Done():
+				return fmt.Errorf("%s: waiting for its end: %w", s.Spec.Name, ctx.Err())
+			}
 		}
 		if addr.IsValid() && (addr.Addr().Is4() || addr == before) {
 			s.addr = addr
@@ -194,10 +306,11 @@ func (s *Subject) waitListening(ctx context.Context) error {
 			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return fmt.Errorf("%s: waiting until it listens: %w", s.Spec.Name, ctx.Err())
 			}
+			err := s.whyDeaf(time.Since(start))
 			if s.addr = s.findListener(); s.addr.IsValid() { // at the last moment
 				return nil
 			}
-			return s.whyDeaf(time.Since(start))
+			return err
 		}
 	}
 }
@@ -206,7 +319,7 @@ func (s *Subject) waitListening(ctx context.Context) error {
 // a little later, when its output was read.
 func (s *Subject) alive() bool {
 	p, err := proc.Read(s.Pid())
-	return err == nil && p.Born == s.born && !p.Ended()
+	return err == nil && p.Parent == s.supervisor.Process.Pid && !p.Ended()
 }
 
 // findListener is the loopback address on which the subject listens now.
@@ -226,8 +339,8 @@ func (s *Subject) findListener() (addr netip.AddrPort) {
 
 // whyEnded is the error of a server that ended before it listened.
 func (s *Subject) whyEnded() error {
-	left, _ := s.members()
-	if err := inUse(s.Spec.Port); err != nil && len(left) == 0 {
+	left, _ := family(s.supervisor.Process.Pid)
+	if err := s.inUse(); err != nil && len(left) == 0 {
 		return err
 	}
 	return &EndedError{s.Spec, s.ending, len(left) > 0, s.Output()}
@@ -235,18 +348,44 @@ func (s *Subject) whyEnded() error {
 
 // whyDeaf is the error of a server that runs and does not listen.
 func (s *Subject) whyDeaf(waited time.Duration) error {
-	var elsewhere []netip.AddrPort
-	sockets, _ := proc.Table(s.Pid())
-	for _, socket := range sockets {
-		if socket.State != proc.Listen {
-			continue
-		}
-		if owned, _ := s.owns(socket.Inode); owned {
-			elsewhere = append(elsewhere, socket.Local)
+	e := &DeafError{Spec: s.Spec, Waited: waited, Output: s.Output()}
+	for _, table := range []struct {
+		read    func(int) ([]proc.Socket, error)
+		state   proc.State
+		instead Instead
+	}{{proc.Table, proc.Listen, OtherPort}, {proc.UDP, proc.Closed, UDP}} {
+		sockets, _ := table.read(s.Pid())
+		for _, socket := range sockets {
+			if socket.State != table.state || e.Instead == OtherAddress {
+				continue
+			}
+			if owned, _ := s.owns(socket.Inode); !owned {
+				continue
+			}
+			if e.Instead == "" {
+				e.Instead, e.Where = table.instead, socket.Local
+			}
+			if socket.Local.Port() == s.Spec.Port && table.instead == OtherPort {
+				e.Instead, e.Where = OtherAddress, socket.Local
+			}
 		}
 	}
-	if err := inUse(s.Spec.Port); err != nil && len(elsewhere) == 0 {
+	if err := s.inUse(); err != nil && e.Instead == "" {
 		return err
 	}
-	return &DeafError{s.Spec, waited, elsewhere, s.Output()}
+	return e
+}
+
+// inUse is a *PortError if a stranger has the server's port.
+func (s *Subject) inUse() error {
+	if s.Spec.Namespace {
+		return nil
+	}
+	err := inUse(s.Spec.Port)
+	taken, _ := err.(*PortError)
+	members, _ := family(s.supervisor.Process.Pid)
+	if taken != nil && slices.ContainsFunc(members, func(p proc.Process) bool { return p.Pid == taken.Pid }) {
+		return nil
+	}
+	return err
 }

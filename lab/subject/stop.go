@@ -1,19 +1,16 @@
 package subject
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"sync"
-	"syscall"
 	"time"
 )
 
-// live are the subjects that StopAll has to stop.
-var live struct {
+// live are the subjects that KillAll kills.
+var live = struct {
 	sync.Mutex
 	subjects map[*Subject]bool
-}
+}{subjects: map[*Subject]bool{}}
 
 // Stop ends the server and everything that it started: SIGTERM to its process
 // group, and when it has ended or Grace is over, SIGKILL to whatever is left,
@@ -28,57 +25,39 @@ func (s *Subject) Stop() (Ending, error) {
 
 func (s *Subject) end() {
 	close(s.stopped)
+	ended := isClosed(s.exited)
 	start := time.Now()
-	if !isClosed(s.exited) {
-		syscall.Kill(-s.Pid(), syscall.SIGTERM)
-		syscall.Kill(-s.Pid(), syscall.SIGCONT) // who is stopped does not hear it
-		select {
-		case <-s.exited:
-		case <-time.After(Grace):
-		}
+	s.say(sayStop)
+	select {
+	case <-s.gone:
+	case <-time.After(2 * (Grace + stubborn)): // it was stopped itself, perhaps
+		s.supervisor.Process.Kill()
+		<-s.gone
+		s.left.Store(int32(s.Pid()))
 	}
-	if s.stopErr = s.sweep(); s.stopErr == nil {
-		<-s.exited
+	if pid := s.left.Load(); pid > 0 {
+		s.stopErr = fmt.Errorf("%s: pid %d cannot be killed; end it yourself: kill -9 %d", s.Spec.Name, pid, pid)
+	}
+	if !ended {
 		s.took = max(0, s.ended.Sub(start))
 	}
-	if s.guard != nil {
-		io.WriteString(s.dismiss, "\n")
-		s.guard.Wait()
-	}
+	s.control.Close()
+	s.keyboard.Close()
+	s.server.Release()
 	s.port.Release()
 	live.Lock()
 	defer live.Unlock()
 	delete(live.subjects, s)
 }
 
-// sweep kills what is left of the subject until nothing is: a process may have
-// started another one while we looked.
-func (s *Subject) sweep() error {
-	deadline := time.Now().Add(5 * time.Second)
-	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		left, err := s.members()
-		if err != nil || len(left) == 0 {
-			return err
-		}
-		for _, p := range left {
-			err = errors.Join(err, syscall.Kill(p.Pid, syscall.SIGKILL))
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%s: pid %d (%q) cannot be killed: %w", s.Spec.Name, left[0].Pid, left[0].Name, err)
-		}
-		time.Sleep(pause) // they are not our children: nobody tells us when they end
-	}
-}
-
-// StopAll stops every subject that lives, all at once: for a signal handler.
-func StopAll() {
+// KillAll kills all servers and what they started, for a lab that must end
+// soon. A Stop that waits for one of them need not wait any longer.
+func KillAll() {
 	live.Lock()
-	var all sync.WaitGroup
+	defer live.Unlock()
 	for s := range live.subjects {
-		all.Go(func() { s.Stop() })
+		s.say(sayKill)
 	}
-	live.Unlock()
-	all.Wait()
 }
 
 func isClosed(c <-chan struct{}) bool {

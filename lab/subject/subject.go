@@ -4,16 +4,17 @@
 // models and a stranger's program are started, looked at and stopped alike.
 // What is known of it is what the kernel tells anybody, in proc(5).
 //
-// What a subject starts belongs to it. It gets a process group of its own;
-// this process becomes the subreaper to which orphans come, so that they are
-// found, counted and collected too: PR_SET_CHILD_SUBREAPER in prctl(2).
+// What a subject starts belongs to it, wherever that hides: a supervisor of its
+// own finds, counts and collects it, and ends it with the lab.
 package subject
 
 import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"strconv"
 	"sync"
@@ -29,6 +30,10 @@ const (
 
 	// Grace is what Stop allows between SIGTERM and SIGKILL.
 	Grace = 2 * time.Second
+
+	// stubborn is how long SIGKILL may take: a process that waits for a broken
+	// disk does not end.
+	stubborn = 5 * time.Second
 
 	// lastWords is how long output is still read when the server has ended
 	// and another process, its child perhaps, holds the pipe open.
@@ -46,6 +51,10 @@ type Spec struct {
 	Files   uint64   // descriptors it may have open, RLIMIT_NOFILE; 0: as it is
 	Most    int      // processes, or threads in one of them; with more it is killed; 0: no limit
 
+	// Namespace has it live in a user and a network namespace of its own, with
+	// nobody else's ports and connections. Control leads there.
+	Namespace bool
+
 	// These two see what it prints, at once; nil: nobody does.
 	Stdout io.Writer `json:"-"`
 	Stderr io.Writer `json:"-"`
@@ -55,29 +64,32 @@ type Spec struct {
 type Subject struct {
 	Spec Spec // with Name and Port filled in
 
-	cmd      *exec.Cmd
-	addr     netip.AddrPort
-	port     Port
-	keyboard io.WriteCloser // its standard input
-	stdout   output
-	all      output    // stdout and stderr
-	born     uint64    // when it started: tells it from a later process with its pid
-	guard    *exec.Cmd // see guarded; nil: none
-	dismiss  io.WriteCloser
+	supervisor *exec.Cmd
+	control    *net.UnixConn // to the supervisor
+	pid        int
+	server     *os.Process // the same, held by a pidfd
+	addr       netip.AddrPort
+	port       Port
+	keyboard   io.WriteCloser // its standard input
+	stdout     output
+	all        output        // stdout and stderr
+	silent     chan struct{} // closed when all it printed was read
+	asking     sync.Mutex    // held by who waits for the next
+	sockets    chan int      // descriptors from the supervisor; negative: an errno
+
+	collected atomic.Int64 // CPU time of those whom the supervisor has collected
 
 	outgrew atomic.Int32  // what it had when it was killed for having more than Most
 	exited  chan struct{} // closed when the next two are known
 	ending  Ending        // without Took
 	ended   time.Time
 
+	gone    chan struct{} // closed when the supervisor has ended, and with it the family
+	left    atomic.Int32  // the pid of one that could not be killed
 	stop    sync.Once
 	stopped chan struct{} // closed when Stop was called
 	took    time.Duration // these two are known after stop
 	stopErr error
-
-	mu     sync.Mutex     // guards what follows
-	seen   map[int]uint64 // pid and birth of those found by the last look
-	buried time.Duration  // CPU time of orphans that we collected
 }
 
 // An Ending is how a server ended.
@@ -105,8 +117,8 @@ func (e Ending) String() string {
 // Addr is where it listens: 127.0.0.1 and its port, or ::1 if only there.
 func (s *Subject) Addr() netip.AddrPort { return s.addr }
 
-// Pid is the process that was started, the root of the tree.
-func (s *Subject) Pid() int { return s.cmd.Process.Pid }
+// Pid is the server's process, the root of the tree.
+func (s *Subject) Pid() int { return s.pid }
 
 // Operator is the server's standard input. It stays open and silent until
 // something is written, or it is closed: end of file is a deliberate act. A
@@ -155,9 +167,15 @@ func (s *Subject) Ending() (Ending, bool) {
 	return s.ending, true
 }
 
-// Signal sends a signal to the server, and not to its children.
+// Signal sends a signal to the server, and not to its children. When it has
+// ended, the error is os.ErrProcessDone, and no stranger who has its pid by now
+// is hit: pidfd_open(2).
 func (s *Subject) Signal(sig syscall.Signal) error {
-	if err := s.cmd.Process.Signal(sig); err != nil {
+	err := s.server.Signal(sig)
+	if isClosed(s.gone) {
+		err = os.ErrProcessDone
+	}
+	if err != nil {
 		return fmt.Errorf("signal %v to %s (pid %d): %w", sig, s.Spec.Name, s.Pid(), err)
 	}
 	return nil

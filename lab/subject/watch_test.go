@@ -1,17 +1,22 @@
 package subject
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"socketlab/lab/proc"
 )
@@ -79,7 +84,7 @@ func TestTree(t *testing.T) {
 		return len(tree.Processes) == 3
 	})
 	root, child, grandchild := tree.Processes[0], tree.Processes[1], tree.Processes[2]
-	if root.Pid != s.Pid() || root.Parent != os.Getpid() || child.Parent != root.Pid || grandchild.Parent != child.Pid {
+	if root.Pid != s.Pid() || root.Parent != s.supervisor.Process.Pid || child.Parent != root.Pid || grandchild.Parent != child.Pid {
 		t.Errorf("this is no family: %+v", tree.Processes)
 	}
 	if root.State == 'Z' || root.Threads < 2 || root.Files < 4 || root.CPU <= 0 || root.RSS < 1<<20 {
@@ -168,13 +173,13 @@ func TestOrphansAreCollected(t *testing.T) {
 	}
 	orphan := tree.Processes[1].Pid
 	s.Operator().Close()
-	eventually(t, "the orphan is collected", func() bool {
+	eventually(t, "the orphan is collected, and its CPU time not forgotten", func() bool {
 		after := treeOf(t, s)
-		if after.Zombies != 0 || after.CPU < tree.CPU {
-			t.Fatalf("a zombie, or CPU time forgotten: %+v, and before %+v", after, tree)
+		if after.Zombies != 0 {
+			t.Fatalf("a zombie: %+v", after)
 		}
 		_, err := proc.Read(orphan)
-		return err != nil
+		return err != nil && after.CPU >= tree.CPU
 	})
 }
 
@@ -288,43 +293,132 @@ func TestEndsByItself(t *testing.T) {
 	}
 }
 
-func TestStopAll(t *testing.T) {
-	all := []*Subject{begin(t, spec("listen")), begin(t, spec("family")), begin(t, spec("polite"))}
-	StopAll()
+func TestKillAll(t *testing.T) {
+	all := []*Subject{begin(t, spec("listen")), begin(t, spec("family")), begin(t, spec("stubborn"))}
+	KillAll()
 	for _, s := range all {
-		if _, over := s.Ending(); !over {
-			t.Errorf("%s lives", s.Spec.Name)
+		<-s.Exited()
+		if ending, _ := s.Ending(); ending.Signal != syscall.SIGKILL {
+			t.Errorf("%s ended with %v", s.Spec.Name, ending)
 		}
 	}
 }
 
-// When the lab itself is killed and cannot stop anything, nothing is left
-// behind all the same.
-func TestHarnessIsKilled(t *testing.T) {
-	lab := exec.Command(os.Args[0])
-	lab.Env = append(os.Environ(), helper+"=harness")
-	var printed output
-	printed.keep = 1 << 10
-	lab.Stdout = &printed
-	if err := lab.Start(); err != nil {
+// What a server starts stays in its tree, and ends with it, wherever it hides.
+func TestDetached(t *testing.T) {
+	s := begin(t, spec("detaches"))
+	tree := treeOf(t, s)
+	if len(tree.Processes) != 2 || !slices.ContainsFunc(tree.Processes, func(p proc.Process) bool { return p.Name == "sleep" }) {
+		t.Fatalf("want the server and what has left it: %+v", tree.Processes)
+	}
+	// that it is gone after Stop, begin sees
+}
+
+// A server whose first thread has ended goes on, and looks like a zombie.
+func TestLeaderless(t *testing.T) {
+	s := begin(t, spec("leaderless"))
+	eventually(t, "its first thread has ended", func() bool { return proc.ThreadOf(s.Pid(), s.Pid()).State() == 'Z' })
+	tree := treeOf(t, s)
+	if p := tree.Processes[0]; p.Ended() || tree.Zombies != 0 || p.Files < 4 || p.RSS < 1<<20 || !s.alive() {
+		t.Errorf("it lives, and looks like this: %+v", p)
+	}
+	if sockets := socketsOf(t, s); len(sockets) != 1 {
+		t.Errorf("its sockets are %+v", sockets)
+	}
+	if owned, known := s.owns(socketsOf(t, s)[0].Inode); !owned || !known {
+		t.Errorf("it owns its socket: %v, %v", owned, known)
+	}
+	dial(t, s)
+	if _, over := s.Ending(); over {
+		t.Error("it is said to have ended")
+	}
+}
+
+// Whatever ends the lab, and however it cannot stop anything then, nothing is
+// left behind.
+func TestLabIsKilled(t *testing.T) {
+	for _, role := range []string{"stubborn", "family", "detaches"} {
+		for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGSEGV} {
+			t.Run(role+"/"+unix.SignalName(sig), func(t *testing.T) {
+				t.Parallel()
+				lab := exec.Command(os.Args[0], role)
+				lab.Env = append(os.Environ(), helper+"=harness")
+				stdout, err := lab.StdoutPipe()
+				if err == nil {
+					err = lab.Start()
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer lab.Wait()
+				defer lab.Process.Kill()
+				var pids []string
+				for lines := bufio.NewScanner(stdout); lines.Scan() && lines.Text() != "started"; {
+					pids = append(pids, lines.Text())
+				}
+				if len(pids) < 2 {
+					t.Errorf("want a server and its children, have %v", pids)
+				}
+				stdout.Close() // it gets SIGPIPE from that
+				if sig != syscall.SIGPIPE {
+					lab.Process.Signal(sig)
+				}
+				for _, text := range pids {
+					pid, err := strconv.Atoi(text)
+					if err != nil {
+						t.Fatal(err)
+					}
+					eventually(t, "pid "+text+" has ended", func() bool { return !isAlive(pid) })
+				}
+			})
+		}
+	}
+}
+
+// A server that begins to listen when the time is up is not told that its port
+// is its own.
+func TestJustInTime(t *testing.T) {
+	for i := range 20 {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second+time.Duration(i)*2*time.Millisecond)
+			defer cancel()
+			s, err := Start(ctx, spec("late"))
+			if err == nil {
+				s.Stop()
+			} else if deaf, ok := errors.AsType[*DeafError](err); !ok || deaf.Instead != "" {
+				t.Errorf("the error is %T %v, want none or a *DeafError", err, err)
+			}
+		})
+	}
+}
+
+// A server in a namespace of its own has any port, and is reached there.
+func TestNamespace(t *testing.T) {
+	here, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the lab has started its server", func() bool {
-		return bytes.Contains(printed.Bytes(), []byte("started"))
-	})
-	pids := strings.Fields(string(printed.Bytes()))
-	pids = pids[:len(pids)-1]
-	if len(pids) != 2 {
-		t.Errorf("want a server and its child, have %v", pids)
-	}
-	lab.Process.Kill()
-	lab.Wait()
-	for _, text := range pids {
-		pid, err := strconv.Atoi(text)
+	defer here.Close()
+	for range 2 { // side by side, on a port that is taken here
+		there := spec("leaky")
+		there.Namespace = true
+		there.Port = uint16(here.Addr().(*net.TCPAddr).Port)
+		s, err := Start(t.Context(), there)
+		if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) {
+			t.Skip(err)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "pid "+text+" has ended", func() bool { return !isAlive(pid) })
+		defer s.Stop()
+		dialer := net.Dialer{Control: s.Control}
+		conn, err := dialer.DialContext(t.Context(), "tcp", s.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		eventually(t, "the client is accepted there", func() bool { return accepted(t, s) == 1 })
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"socketlab/lab/proc"
 	"socketlab/lab/subject"
 )
 
@@ -29,7 +28,6 @@ import (
 type strace struct {
 	server string // its name
 	output *os.File
-	tracer int // the pid of strace; 0: not known
 }
 
 const sleptAtLeast = time.Millisecond
@@ -58,8 +56,8 @@ var traced = []string{
 	"fork", "vfork", "clone", "clone3", "wait4", "waitid",
 }
 
-// Prepare puts strace before the command. With -DD the server stays our own
-// child, and strace is its grandchild.
+// Prepare puts strace before the command. With -DD the server stays its
+// supervisor's child, and strace is its grandchild.
 func (s *strace) Prepare(spec *subject.Spec) error {
 	path, err := exec.LookPath("strace")
 	if err != nil {
@@ -72,35 +70,28 @@ func (s *strace) Prepare(spec *subject.Spec) error {
 		return &subject.CommandError{Command: spec.Command[0], Err: err}
 	}
 	if s.output, err = os.CreateTemp("", "lab-strace-"); err != nil {
-		return err
+		return fmt.Errorf("strace has no file to write to: %w; name a folder that can be written in TMPDIR", err)
+	}
+	name := s.output.Name()
+	if open, _ := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); open == 1 { // else we have rights, and our /proc is closed
+		os.Remove(name) // nothing stays behind, however this ends
+		name = fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), s.output.Fd())
 	}
 	spec.Name = cmp.Or(spec.Name, filepath.Base(spec.Command[0]))
 	s.server = spec.Name
 	program := strings.Replace(spec.Command[0], "/proc/self/", fmt.Sprintf("/proc/%d/", os.Getpid()), 1) // not strace's
 	spec.Command = slices.Concat([]string{
-		path, "-DD", "-f", "-yy", "-ttt", "-T", "-s", "32", "-e", "signal=none", "-o", s.output.Name(),
+		path, "-DD", "-f", "-yy", "-ttt", "-T", "-s", "32", "-e", "signal=none", "-o", name,
 		"-e", "trace=?" + strings.Join(traced, ",?"), "--", program,
 	}, spec.Command[1:])
 	return nil
 }
 
-// Attach removes the file: strace has it open, and so have we.
-func (s *strace) Attach(server *subject.Subject) error {
-	s.tracer = int(proc.Number(server.Pid(), "status", "TracerPid:"))
-	return os.Remove(s.output.Name())
-}
+func (s *strace) Attach(*subject.Subject) error { return nil }
 
-// Close waits for strace, which ends after the last process that it follows,
-// and is then ours to collect.
 func (s *strace) Close() {
-	for start := time.Now(); s.tracer > 0 && time.Since(start) < time.Second; time.Sleep(time.Millisecond) {
-		if pid, err := unix.Wait4(s.tracer, nil, unix.WNOHANG, nil); pid != 0 && err != unix.EINTR {
-			break
-		}
-	}
-	s.tracer = 0
 	if s.output != nil {
-		os.Remove(s.output.Name()) // if the server never listened
+		os.Remove(s.output.Name())
 		s.output.Close()
 		s.output = nil
 	}

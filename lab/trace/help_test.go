@@ -28,6 +28,7 @@ const patience = 20 * time.Second
 // TestMain is also what this binary is when it is started as something else:
 // roles has what, by the first argument.
 func TestMain(m *testing.M) {
+	subject.Child()
 	all.Child()
 	Child()
 	if len(os.Args) > 1 {

@@ -9,7 +9,7 @@ import (
 	"os"
 	"syscall"
 
-	"golang.org/x/sys/unix"
+	"socketlab/lab/subject"
 )
 
 // guestName is the argv[0] by which a process knows that it is to carry out an
@@ -48,11 +48,7 @@ func enter() {
 	}
 	inside = true
 	os.Args[0] = "lab"
-	// The rights are for us, not for the servers, which any thread may start.
-	// With cgo that cannot be said to all threads; then the servers have them
-	// too, in a namespace where there is nothing else to be had.
-	syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0, 0)
-	if err := loopbackUp(); err != nil {
+	if err := subject.EnterNamespaces(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}

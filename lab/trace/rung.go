@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -133,13 +132,10 @@ func namespaced(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	cmd.Cancel = lifeline.Close
 	cmd.WaitDelay = 2 * subject.Grace
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: os.Getuid(), HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: os.Getgid(), HostID: os.Getgid(), Size: 1}},
-		AmbientCaps: []uintptr{unix.CAP_NET_RAW, unix.CAP_NET_ADMIN},
-		Setpgid:     true, // out of Ctrl-C's reach: we pass it on
-		Pdeathsig:   unix.SIGKILL,
+		Setpgid:   true, // out of Ctrl-C's reach: we pass it on
+		Pdeathsig: unix.SIGKILL,
 	}
+	subject.InNamespaces(cmd.SysProcAttr)
 	return cmd, nil
 }
 
@@ -179,38 +175,13 @@ func insideNamespace(question []byte) (Recording, error) {
 	if err := json.Unmarshal(question, &r); err != nil {
 		return Recording{}, err
 	}
-	// The rights are for us, not for the server, which this thread will start:
-	// capabilities(7), ambient set.
-	runtime.LockOSThread()
-	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
-		return Recording{}, fmt.Errorf("prctl(PR_CAP_AMBIENT): %w", err)
-	}
-	if err := loopbackUp(); err != nil {
+	if err := subject.EnterNamespaces(); err != nil {
 		return Recording{}, err
 	}
 	if err := tryCapture(); err != nil || r.Options.Scene == "" {
 		return Recording{}, err
 	}
 	return record(ctx, r.Options, diagram.Namespace)
-}
-
-// loopbackUp switches on the loopback of a new network namespace:
-// netdevice(7).
-func loopbackUp() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("socket: %w", err)
-	}
-	defer unix.Close(fd)
-	lo, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	lo.SetUint16(unix.IFF_UP)
-	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo); err != nil {
-		return fmt.Errorf("loopback up: %w", err)
-	}
-	return nil
 }
 
 // clockOffset is how far the wall clock is ahead of the one that nobody sets:

@@ -6,12 +6,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"socketlab/lab/subject"
 )
 
 // lab is the program, built for these tests: some servers are in it.
 var lab string
 
 func TestMain(m *testing.M) {
+	subject.Child()
 	os.Exit(withLab(m.Run))
 }
 

@@ -263,6 +263,7 @@ func built(t *testing.T, name string) string {
 var cache string
 
 func TestMain(m *testing.M) {
+	subject.Child()
 	var err error
 	if cache, err = os.MkdirTemp("", "twin"); err != nil {
 		panic(err)
