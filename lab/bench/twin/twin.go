@@ -51,6 +51,13 @@ func Find(model string) []string {
 	return nil
 }
 
+// Page is the source of a server.
+func Page(name string) (file string, text []byte, err error) {
+	file = "c/" + name + ".c"
+	text, err = sources.ReadFile(file)
+	return "lab/bench/twin/" + file, text, err
+}
+
 // flags are strict: a warning about a page is a mistake on it.
 var flags = []string{"-O2", "-Wall", "-Wextra", "-Werror", "-pthread"}
 
