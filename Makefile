@@ -20,6 +20,9 @@ update: build ## rewrite the output quoted in README and docs from real runs
 docs: ## draw the diagrams in docs from real recordings
 	go test ./lab -run TestPictures -count=1 -update
 
+experiments: ## write docs/experiments.md from real runs, a minute
+	go test ./lab -run TestExperiments$$ -count=1 -update
+
 results: build ## measure docs/results.md again, a quarter of an hour on a quiet machine
 	go run ./lab/bench/results
 
@@ -38,4 +41,4 @@ clean: ## remove what was built
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-.PHONY: build demo test verify update docs results fuzz bench setup clean help
+.PHONY: build demo test verify update docs experiments results fuzz bench setup clean help

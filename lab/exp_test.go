@@ -3,11 +3,18 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"socketlab/lab/experiment"
 )
@@ -31,7 +38,55 @@ func TestExperiments(t *testing.T) {
 			t.Run(e.Name, func(t *testing.T) { holds(t, e) })
 		}
 	}
+	if *update && !t.Failed() && len(runs) == len(experiment.All) {
+		writeExperiments(t)
+	}
 }
+
+// runs are those that went as the text says, by name.
+var (
+	mu   sync.Mutex
+	runs = map[string]experiment.Result{}
+)
+
+const experimentsFile = "../docs/experiments.md"
+
+func writeExperiments(t *testing.T) {
+	var b bytes.Buffer
+	experiment.Markdown(&b, runs)
+	if err := os.WriteFile(experimentsFile, b.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestExperimentsDocument holds docs/experiments.md to the experiments: question,
+// answers, explanation and bug are theirs, word for word, and so are the rows
+// and columns of the tables. The numbers are those of one run.
+func TestExperimentsDocument(t *testing.T) {
+	text, err := os.ReadFile(experimentsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range experiment.All {
+		_, section, _ := strings.Cut(string(text), "\n## "+e.Name+"\n")
+		q := e.Variant(experiment.Seed)
+		if right := experiment.Letter(q.Right) + " is right."; strings.Index(section, right) != strings.Index(section, " is right.")-1 {
+			t.Errorf("%s: the run in the document did not see %q", e.Name, right)
+		}
+	}
+	var fresh bytes.Buffer
+	experiment.Markdown(&fresh, nil)
+	have, want := withoutRuns(string(text)), withoutRuns(fresh.String())
+	if have != want {
+		t.Errorf("docs/experiments.md is not what the experiments say (make experiments):\n%s", cmp.Diff(strings.Split(have, "\n"), strings.Split(want, "\n")))
+	}
+}
+
+// withoutRuns leaves out of the document what a run has said: the table, and
+// the paragraph after it.
+func withoutRuns(text string) string { return ofRuns.ReplaceAllString(text, "") }
+
+var ofRuns = regexp.MustCompile("(?s)```text\n.*?```\n\n.*?\n\n")
 
 // holds runs an experiment, and if it has a bug, once more without it.
 func holds(t *testing.T, e experiment.Experiment) {
@@ -57,6 +112,11 @@ func told(t *testing.T, args ...string) {
 		t.Errorf("%v: %s: saw %q, the text says %q: %s\n%s", args, r.Status, r.Saw, r.Expected, r.Says, table)
 	}
 	t.Logf("%v: %d ms", args, r.MS)
+	if r.Status == experiment.AsTold && !r.Repaired {
+		mu.Lock()
+		runs[r.Name] = r
+		mu.Unlock()
+	}
 }
 
 func experimented(t *testing.T, args ...string) experiment.Result {
