@@ -6,7 +6,6 @@ import (
 	"debug/buildinfo"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -105,13 +104,13 @@ func (cmd *runCmd) Run() error {
 	if pid, name, found := proc.Holder(addr); found && addr.Port() > 0 && !cmd.Reuseport {
 		return server.InUse(addr, fmt.Sprintf(" (pid %d, %q)", pid, name))
 	}
+	if cmd.Step {
+		return cmd.step()
+	}
 	if cmd.Model.TLS {
 		if err := certify(s); err != nil {
 			return err
 		}
-	}
-	if cmd.Step {
-		return cmd.step(s)
 	}
 	if serve := besideUs("serve"); serve != "" {
 		err := unix.Exec(serve, append([]string{os.Args[0]}, s.Flags()...), os.Environ())
@@ -147,21 +146,24 @@ func certify(s *server.Server) error {
 	return nil
 }
 
-// step serves in this process, call by call.
-func (cmd *runCmd) step(s *server.Server) error {
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, unix.SIGINT, unix.SIGTERM)
-	quit := func() { unix.Kill(unix.Getpid(), unix.SIGINT) }
-	stepper, err := step.Begin(step.Options{Model: cmd.Model.Name, Talk: cmd.Service == "talk", Quit: quit})
+// step has the person walk through the server, which is this command line's
+// without --step.
+func (cmd *runCmd) step() error {
+	exe, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	defer stepper.End()
-	go func() {
-		<-signals
-		stepper.LetGo()
-	}()
-	return s.Run()
+	command := []string{exe}
+	for _, arg := range os.Args[1:] {
+		if !strings.HasPrefix(arg, "--step") {
+			command = append(command, arg)
+		}
+	}
+	code, err := step.Run(step.Options{Model: cmd.Model.Name, Talk: cmd.Service == "talk", Command: command})
+	if err != nil || code == 0 {
+		return err
+	}
+	return exited(code) // the server has said why
 }
 
 // besideUs is a program of this project that stands beside this one, "" if
@@ -188,3 +190,9 @@ type interrupted struct{}
 
 func (interrupted) Error() string { return "" }
 func (interrupted) ExitCode() int { return 130 }
+
+// exited ends a command as a program has ended that it has started.
+type exited int
+
+func (exited) Error() string   { return "" }
+func (e exited) ExitCode() int { return int(e) }

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
 	"socketlab/lab/probe"
@@ -26,6 +27,23 @@ func stepping(t *testing.T, args ...string) (server *actor, addr string) {
 }
 
 const question = "quit: q"
+
+// server is the process that the stepper has started.
+func (a *actor) server() procfs.ProcStat {
+	a.t.Helper()
+	children := a.children()
+	if len(children) != 1 {
+		a.t.Fatalf("the stepper has %d children, want the server alone", len(children))
+	}
+	return children[0]
+}
+
+// workers are the server's own children.
+func (a *actor) workers() []procfs.ProcStat {
+	a.t.Helper()
+	server := a.server().PID
+	return processes(a.t, func(_ procfs.Proc, stat procfs.ProcStat) bool { return stat.PPID == server })
+}
 
 // Enter by Enter a client is accepted, read and answered, on every page. The
 // person sees each of these calls, where it stands, and what it returned.
@@ -211,10 +229,10 @@ func TestStepStops(t *testing.T) {
 				server.types("\n")
 				server.shows("\n = ")
 				server.shows(question)
-				children := server.children()
+				all := append(server.workers(), server.server())
 				stop(server)
 				server.leaves(0)
-				gone(t, children)
+				gone(t, all)
 			})
 		})
 	}
@@ -253,7 +271,7 @@ func TestStepChildren(t *testing.T) {
 			server.types("\n")
 		}
 	}
-	children := server.children()
+	children := server.workers()
 	if len(children) != 1 {
 		t.Fatalf("there are %d children, want 1", len(children))
 	}
@@ -283,6 +301,61 @@ func TestStepTalk(t *testing.T) {
 		hears(t, client, "exit is what you say\n")
 		fits(t, server)
 	})
+}
+
+// A server with one client at a time: the person sees who waits where.
+func TestStepSaysWhoWaits(t *testing.T) {
+	server, addr := stepping(t, "--model=blocking")
+	server.shows(question)
+	first := dial(t, addr)
+	server.types("w\n")
+	server.shows("until client 1 speaks")
+	dial(t, addr).Write([]byte("hello\n"))
+	eventually(t, "client 2 has come and spoken", func() bool {
+		server.types("\n")
+		return strings.Contains(server.shows("one more client:  lab chat "+addr), "a client waits in the queue, sent 6 bytes")
+	})
+	all := server.screen.all()
+	for _, want := range []string{"nothing to do: server sleeps in read(", ", until client 1 speaks\n   client 1 (", ") idle · a client waits"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("the screen does not show %q: %s", want, all)
+		}
+	}
+	first.Write([]byte("go on\n"))
+	server.shows("woke after ")
+	fits(t, server)
+}
+
+// What was typed before the server listens is for when it does; an end of input
+// then is one too; and a line may have any length.
+func TestStepInputAtOnce(t *testing.T) {
+	cmd := labRun("127.0.0.1:0", "--step", "--model=select")
+	cmd.Stdin = strings.NewReader("\n\n" + strings.Repeat("x", 100_000) + "\n")
+	screen := newScreen()
+	cmd.Stderr = screen
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		cmd.Process.Signal(unix.SIGTERM)
+		cmd.Wait()
+	}()
+	for _, want := range []string{" on ", "\n > select(", "…? next: Enter"} {
+		eventually(t, "the screen shows "+want, func() bool { return strings.Contains(screen.all(), want) })
+	}
+	if strings.Contains(screen.all(), "invalid") || strings.Contains(screen.all(), "too long") {
+		t.Errorf("it prints %q", screen.all())
+	}
+}
+
+// Whatever ends the stepper, its server does not stay.
+func TestStepperIsKilled(t *testing.T) {
+	server, addr := stepping(t, "--model=process", "--grace=100ms")
+	server.shows(question)
+	dial(t, addr)
+	all := append(server.workers(), server.server())
+	server.cmd.Process.Kill()
+	gone(t, all)
 }
 
 // A watcher that goes away, in whatever way, takes nothing with it: calls that

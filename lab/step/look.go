@@ -27,14 +27,14 @@ type place struct{ pid, fd int }
 func (s *Stepper) meets(c sys.Call) {
 	at := place{c.Pid, c.FD}
 	switch {
-	case c.Name == "listen":
-		s.lfd = c.FD
-		s.addr, _ = sys.LocalAddr(c.FD)
+	case c.Name == "listen" && !c.End.IsZero() && c.Errno == 0:
+		s.server = at
+		s.addr = s.listener().Local
 	case c.Name == "accept" && !c.End.IsZero() && c.Errno == 0:
 		at.fd = c.N
 		s.clients = append(s.clients, &client{addr: c.Client, at: []place{at}})
 	case c.Name == "io_uring_enter" && c.Client.IsValid(): // it has accepted: "{accept 5 = 9, read 8 = 6}"
-		_, cfd, _ := strings.Cut(c.Got, fmt.Sprintf("accept %d = ", s.lfd))
+		_, cfd, _ := strings.Cut(c.Got, fmt.Sprintf("accept %d = ", s.server.fd))
 		fmt.Sscan(cfd, &at.fd)
 		s.clients = append(s.clients, &client{addr: c.Client, at: []place{at}})
 	case c.Name != "accept" && c.Client.IsValid():
@@ -76,7 +76,7 @@ func (s *Stepper) owner(pid, fd int) string {
 			return "client " + strconv.Itoa(n)
 		}
 	}
-	if fd == s.lfd {
+	if fd == s.server.fd {
 		return "a client comes"
 	}
 	return "the operator"
@@ -121,22 +121,36 @@ func (s *Stepper) guests() (all []string) {
 // in says whose a descriptor is, if not the server's own.
 func (s *Stepper) in(pid int) string {
 	for _, a := range s.actors {
-		if a.pid == pid && pid != os.Getpid() {
+		if a.pid == pid && pid != s.server.pid {
 			return a.name + "'s "
 		}
 	}
 	return ""
 }
 
-// queue is the accept queue: on a listening socket, the kernel answers with its
-// length and limit in fields of TCP_INFO that have another name. It keeps one
-// connection more than the limit: listen(2).
+// queue is the accept queue. It keeps one connection more than listen(2) was
+// asked for.
 func (s *Stepper) queue() string {
-	info, err := unix.GetsockoptTCPInfo(s.lfd, unix.IPPROTO_TCP, unix.TCP_INFO)
-	if err != nil {
+	l := s.listener()
+	if l.Room == 0 {
 		return ""
 	}
-	return fmt.Sprintf("queue: %d of %d", info.Unacked, info.Sacked+1)
+	return fmt.Sprintf("queue: %d of %d", l.Unread, l.Room)
+}
+
+// listener is the listening socket, as the kernel's table has it.
+func (s *Stepper) listener() (found proc.Socket) {
+	link, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", s.server.pid, s.server.fd))
+	all, _ := proc.Sockets(s.server.pid, s.addr.Port(), proc.Listen)
+	if s.addr.Port() == 0 {
+		all, _ = proc.Table(s.server.pid) // which port is not known yet
+	}
+	for _, socket := range all {
+		if link == fmt.Sprintf("socket:[%d]", socket.Inode) {
+			return socket
+		}
+	}
+	return found
 }
 
 // sleeping asks the kernel whether the thread sleeps in its call:

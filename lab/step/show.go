@@ -38,7 +38,7 @@ func (s *Stepper) question(a *actor) {
 }
 
 func (s *Stepper) keys() string {
-	if s.operator >= 0 {
+	if s.operator != nil {
 		return "next: Enter  10 calls: 10  to the next sleep: w  run: r  quit: q  say: >hello"
 	}
 	return "next: Enter   10 calls: 10   to the next sleep: w   run: r   quit: q"
@@ -68,16 +68,16 @@ func (s *Stepper) fallsAsleep(a *actor) {
 		says = "   " + where(a) + asked(a.call) + " asleep"
 	}
 	a.shown = false
-	s.say("%s", text.Cut(says+until(a.call), columns))
+	s.say("%s", text.Cut(says+s.until(a.call), columns))
 }
 
 // until says what a sleeping call waits for.
-func until(c sys.Call) string {
+func (s *Stepper) until(c sys.Call) string {
 	switch c.Name {
 	case "accept":
 		return ", until a client comes"
 	case "read":
-		return ", until there is something to read"
+		return ", until " + s.owner(c.Pid, c.FD) + " speaks"
 	case "write":
 		return ", until there is room to write"
 	case "waitpid":
@@ -155,7 +155,7 @@ func (s *Stepper) others(but *actor) (all []string) {
 		case calling:
 			all = append(all, a.name+" is in "+asked(a.call))
 		case asleep:
-			all = append(all, a.name+" sleeps in "+asked(a.call))
+			all = append(all, a.name+" sleeps in "+asked(a.call)+s.until(a.call))
 		}
 	}
 	return all

@@ -1,8 +1,8 @@
 // Package step lets a person walk a server from one system call of its page to
 // the next, and shows at each what everybody is doing.
 //
-// The stepper is a watcher that holds every call back: probe.Watcher. It runs in
-// the server's own process, and hears from the server's children in the same
+// The stepper is a watcher that holds every call back: probe.Watcher. It starts
+// the server and stays outside; it hears from the server's children in the same
 // way as from the server.
 package step
 
@@ -12,8 +12,11 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"os/exec"
+	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -27,12 +30,13 @@ import (
 type Stepper struct {
 	Options
 	out      io.Writer
-	operator int // a pipe that gets what the person says after ">"; -1: there is no operator
+	operator *os.File // a pipe that gets what the person says after ">"; nil: there is no operator
 	watcher  *probe.Watcher
 	reports  chan probe.Report
-	typed    chan string // a line; closed at the end of input
-	letGo    chan struct{}
+	typed    chan string   // a line; closed at the end of input
+	stopping chan struct{} // closed when the server is to stop
 	over     chan struct{}
+	quit     func() // stops the server, as Ctrl-C does
 
 	// What follows is the loop's own.
 	actors  []*actor // in the order in which they came
@@ -43,15 +47,15 @@ type Stepper struct {
 	asked   *actor    // whose call is the question on the screen
 	clients []*client // by number, from 1
 	opening []string  // the calls before the page: socket, bind, listen
-	lfd     int       // the listening descriptor
+	server  place     // its listening descriptor
 	addr    netip.AddrPort
 }
 
 // Options are what a Stepper is told of its server.
 type Options struct {
-	Model string // what it is called
-	Talk  bool   // it has an operator, who has the same keyboard
-	Quit  func() // stops it, as Ctrl-C does
+	Model   string   // what it is called
+	Talk    bool     // it has an operator, who has the same keyboard
+	Command []string // starts it
 }
 
 type mode int
@@ -84,87 +88,90 @@ const (
 	asleep
 )
 
-// Begin takes the person's keyboard, standard input, and sets the environment
-// so that this process and its children report to the stepper: whoever calls
-// sys.ReportCalls afterwards is held.
-func Begin(o Options) (*Stepper, error) {
+// Run starts the server, has the person at standard input walk through it, and
+// returns the server's exit code when it has ended.
+func Run(o Options) (code int, err error) {
 	s := &Stepper{
 		Options:  o,
 		out:      os.Stderr,
-		operator: -1,
 		reports:  make(chan probe.Report, 1024),
 		typed:    make(chan string),
-		letGo:    make(chan struct{}),
+		stopping: make(chan struct{}),
 		over:     make(chan struct{}),
 	}
-	keyboard, err := os.Stdin, error(nil)
-	if o.Talk {
-		keyboard, s.operator, err = shareKeyboard()
-	}
-	if err == nil {
-		s.watcher, err = probe.NewWatcher(true, func(r probe.Report) {
-			select {
-			case s.reports <- r:
-			case <-s.over:
-			}
-		})
-	}
+	s.watcher, err = probe.NewWatcher(true, func(r probe.Report) {
+		select {
+		case s.reports <- r:
+		case <-s.over:
+		}
+	})
 	if err != nil {
-		return nil, fmt.Errorf("cannot step: %w", err)
+		return 0, fmt.Errorf("cannot step: %w", err)
 	}
-	name, value, _ := strings.Cut(s.watcher.Env(), "=")
-	os.Setenv(name, value)
-	go s.read(keyboard)
+	defer s.watcher.Close()
+	defer close(s.over)
+	server, err := s.start()
+	if err != nil {
+		return 0, fmt.Errorf("cannot step: %w", err)
+	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, unix.SIGINT, unix.SIGTERM)
+	defer signal.Stop(signals)
+	s.quit = func() { signals <- unix.SIGINT }
+	ended := make(chan struct{})
+	go func() {
+		server.Wait() // how it went is in ProcessState
+		close(ended)
+	}()
+	go s.read(os.Stdin)
 	go s.loop()
-	return s, nil
-}
-
-// shareKeyboard gives the server a pipe for standard input, so that one
-// keyboard does for the person who steps and for the operator.
-func shareKeyboard() (keyboard *os.File, operator int, err error) {
-	reader, writer, err := sys.Pipe()
-	if err != nil {
-		return nil, -1, err
-	}
-	defer sys.Close(reader)
-	if operator, err = sys.OutOfTheWay(writer, nil); err != nil {
-		return nil, -1, err
-	}
-	stdin, err := sys.OutOfTheWay(unix.Dup(0))
-	if err != nil {
-		return nil, -1, err
-	}
-	return os.NewFile(uintptr(stdin), "keyboard"), operator, unix.Dup3(reader, 0, 0)
-}
-
-// LetGo has the server run on, since it is to stop: nobody is asked any more.
-// Like End, it is nothing for a server that nobody steps.
-func (s *Stepper) LetGo() {
-	if s == nil {
-		return
-	}
-	select {
-	case s.letGo <- struct{}{}:
-	case <-s.over:
+	for first := true; ; first = false {
+		select {
+		case <-ended:
+			if code := server.ProcessState.ExitCode(); code >= 0 {
+				return code, nil
+			}
+			return 0, fmt.Errorf("the server has ended: %v", server.ProcessState)
+		case how := <-signals:
+			if first {
+				close(s.stopping)
+			}
+			server.Process.Signal(how)
+		}
 	}
 }
 
-// End ends stepping: what is held is let go.
-func (s *Stepper) End() {
-	if s == nil {
-		return
+// start starts the server. It is in a process group of its own, so that Ctrl-C
+// reaches the stepper alone, which passes it on: once. One keyboard does for the
+// person who steps and for the operator, whose lines come through a pipe.
+func (s *Stepper) start() (*exec.Cmd, error) {
+	server := exec.Command(s.Command[0], s.Command[1:]...)
+	server.Stdout, server.Stderr = os.Stdout, os.Stderr
+	server.Env = append(os.Environ(), s.watcher.Env())
+	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGTERM}
+	if s.Talk {
+		keyboard, operator, err := os.Pipe()
+		if err != nil {
+			return nil, err
+		}
+		defer keyboard.Close()
+		server.Stdin, s.operator = keyboard, operator
 	}
-	close(s.over)
-	s.watcher.Close()
+	return server, server.Start()
 }
 
 // read reads the person's lines. It ends with the process: there is no way to
 // call a read from a terminal back.
 func (s *Stepper) read(in io.Reader) {
 	defer close(s.typed)
-	for lines := bufio.NewScanner(in); lines.Scan(); {
+	lines := bufio.NewReader(in)
+	for {
+		line, err := lines.ReadString('\n')
+		if err != nil && line == "" {
+			return
+		}
 		select {
-		case s.typed <- lines.Text():
+		case s.typed <- strings.TrimSuffix(line, "\n"):
 		case <-s.over:
 			return
 		}
@@ -174,16 +181,20 @@ func (s *Stepper) read(in io.Reader) {
 // loop waits for the server, the person and the kernel at once. The kernel
 // tells nobody that a thread fell asleep, so while one moves it is looked at.
 func (s *Stepper) loop() {
-	typed := s.typed
+	typed, stopping := s.typed, s.stopping
 	for {
 		var tick <-chan time.Time
+		heard := typed
+		if !s.addr.IsValid() {
+			heard = nil // what is typed before the server listens waits
+		}
 		if s.moving != nil {
 			tick = time.After(time.Millisecond)
 		}
 		select {
 		case r := <-s.reports:
 			s.hear(r)
-		case line, open := <-typed:
+		case line, open := <-heard:
 			if !open {
 				typed = nil
 				s.inputEnds()
@@ -198,8 +209,8 @@ func (s *Stepper) loop() {
 			if a.nods > 1 { // once is a lock in the kernel, held for a moment
 				s.sleeps(a)
 			}
-		case <-s.letGo:
-			s.mode = forgotten
+		case <-stopping:
+			s.mode, stopping = forgotten, nil
 		case <-s.over:
 			return
 		}
@@ -300,8 +311,9 @@ func (s *Stepper) actor(r probe.Report) *actor {
 func (s *Stepper) obey(line string) {
 	n, err := strconv.Atoi(strings.TrimSpace(line))
 	switch word := strings.TrimSpace(line); {
-	case strings.HasPrefix(line, ">") && s.operator >= 0:
-		_, err := unix.Write(s.operator, []byte(strings.TrimPrefix(line[1:], " ")+"\n"))
+	case strings.HasPrefix(line, ">") && s.operator != nil:
+		s.operator.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+		_, err := io.WriteString(s.operator, strings.TrimPrefix(line[1:], " ")+"\n")
 		if err != nil {
 			s.say("   the server has not read what the operator said before")
 		}
@@ -323,7 +335,7 @@ func (s *Stepper) obey(line string) {
 		s.say("   running; Enter: stop at the next call")
 	case word == "q":
 		s.say("   stopping")
-		s.Quit()
+		s.quit()
 	default:
 		s.say("   %s? %s", text.Line(word), s.keys())
 	}
@@ -336,9 +348,12 @@ func (s *Stepper) choose(m mode, n int) {
 	}
 }
 
+// everyoneSleeps says why there is no call to make, and who could change that.
 func (s *Stepper) everyoneSleeps() {
 	if s.moving == nil {
-		s.say("   everyone sleeps, until a client comes or speaks: lab chat %s", s.addr)
+		s.list("   nothing to do: ", s.others(nil))
+		s.list("   ", s.guests())
+		s.say("   one more client:  lab chat %s", s.addr)
 	}
 }
 
@@ -346,9 +361,9 @@ func (s *Stepper) inputEnds() {
 	if s.mode != forgotten {
 		s.choose(runOn, 0)
 	}
-	if s.operator >= 0 {
-		unix.Close(s.operator)
-		s.operator = -1
+	if s.operator != nil {
+		s.operator.Close()
+		s.operator = nil
 	}
 }
 
