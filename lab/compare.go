@@ -194,27 +194,26 @@ func (s comparedServer) figures() []string {
 	}
 	figures := []string{text.Line(s.Name), same, serves, text.Number(s.clients)}
 	if s.failure != "" {
-		return append(figures, "  FAILED, see below")
+		return append(figures, "FAILED, see below")
 	}
 	figures = append(figures, s.cell.Figures("p50", "p99", "cpu", "per_client")...)
 	threads := fmt.Sprintf("%s/%s", s.cell.Figures("threads")[0], s.cell.Figures("processes")[0])
 	return append(figures, threads)
 }
 
+// table has a row for each server.
+func (c comparison) table() (t text.Table) {
+	t.Head = comparedHead
+	for _, row := range c.rows() {
+		figures := row.figures()
+		t.Rows = append(t.Rows, text.Row{Name: figures[0], Cells: figures[1:], Bad: row.failure != ""})
+	}
+	return t
+}
+
 // Text writes the table, and in sentences where each of them breaks.
 func (c comparison) Text(w io.Writer, style report.Style) {
-	widths := []int{10, 7, 8, 8, 9, 9, 9, 11, 9}
-	write := func(figures []string) {
-		text := fmt.Sprintf("%-*s", widths[0], text.Shorten(figures[0], widths[0]-1))
-		for i, figure := range figures[1:] {
-			text += fmt.Sprintf("%*s", widths[i+1], figure)
-		}
-		fmt.Fprintln(w, strings.TrimRight(text, " "))
-	}
-	write(comparedHead)
-	for _, row := range c.rows() {
-		write(row.figures())
-	}
+	c.table().Text(w, style.Color)
 	for _, line := range c.sentences() {
 		fmt.Fprintln(w, line)
 	}
@@ -283,13 +282,8 @@ func (c comparison) page(w io.Writer) error {
 	v := c.measured.View()
 	v.Title = "lab compare"
 	v.Lead = strings.Split(c.verified.Summary(), "\n")
-	t := bench.Table{Head: comparedHead}
-	for _, row := range c.rows() {
-		figures := row.figures()
-		t.Rows = append(t.Rows, bench.Row{Name: figures[0], Cells: figures[1:], Bad: row.failure != ""})
-	}
 	v.Says = append(c.breaks(), v.Says...)
-	v.First = []bench.Table{t}
+	v.First = []text.Table{c.table()}
 	var matrix bytes.Buffer
 	c.verified.Matrix(&matrix, report.Style{})
 	v.Matrix = matrix.String()

@@ -122,15 +122,7 @@ func (r Result) Markdown(w io.Writer) error {
 	if r.Partial {
 		b.WriteString("\nPARTIAL: it was interrupted.\n")
 	}
-	for j := range r.Points {
-		b.WriteString("\n" + r.At(j).Markdown())
-	}
-	for j := range r.Points {
-		if t, known := r.AsGoodAt(j); known {
-			b.WriteString("\n" + t.Markdown())
-		}
-	}
-	if t, known := r.Growth(); known {
+	for _, t := range r.tables() {
 		b.WriteString("\n" + t.Markdown())
 	}
 	for _, line := range r.Sentences() {
@@ -140,21 +132,4 @@ func (r Result) Markdown(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-// Markdown is the table in GitHub's dialect.
-func (t Table) Markdown() string {
-	var b strings.Builder
-	line := func(cells []string) {
-		for _, cell := range cells {
-			b.WriteString("| " + text.Markdown(cell) + " ")
-		}
-		b.WriteString("|\n")
-	}
-	line(t.Head)
-	b.WriteString("|---" + strings.Repeat("|--:", len(t.Head)-1) + "|\n")
-	for _, row := range t.Rows {
-		line(append([]string{row.Name}, row.Cells...))
-	}
-	return b.String()
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"socketlab/lab/report"
+	"socketlab/lab/text"
 )
 
 //go:embed page.html
@@ -20,25 +21,12 @@ type View struct {
 	Asked    string   // the command line
 	Lead     []string // sentences in large letters
 	Partial  bool
-	First    []Table // before the pictures
-	Tables   []Table
+	First    []text.Table // before the pictures
+	Tables   []text.Table
 	Matrix   string // text in columns
 	Cards    []Card
 	Pictures []Picture
 	Says     []string // what tables and pictures cannot
-}
-
-// A Table has a row for each subject.
-type Table struct {
-	Head []string
-	Rows []Row
-}
-
-// A Row is a subject's, marked if it has no figures.
-type Row struct {
-	Bad   bool
-	Name  string
-	Cells []string
 }
 
 // A Card is what a model says of itself.
@@ -61,29 +49,19 @@ func (r Result) View() View {
 		When: r.Started.Format("2 January 2006, 15:04"), Machine: r.Machine.String(),
 		Asked: strings.Join(r.Asked, " "), Partial: r.Partial, Pictures: r.Pictures(),
 	}
-	for j := range r.Points {
-		v.Tables = append(v.Tables, r.At(j))
-	}
-	for j := range r.Points {
-		if t, known := r.AsGoodAt(j); known {
-			v.Tables = append(v.Tables, t)
-		}
-	}
-	if t, known := r.Growth(); known {
-		v.Tables = append(v.Tables, t)
-	}
+	v.Tables = r.tables()
 	v.Says = slices.DeleteFunc(r.Sentences(), func(line string) bool { return line == "" })
 	return v
 }
 
 // At has all subjects at a point, each with all its figures.
-func (r Result) At(point int) (t Table) {
+func (r Result) At(point int) (t text.Table) {
 	t.Head = []string{r.title(r.Points[point])}
 	for _, c := range r.columns() {
 		t.Head = append(t.Head, c.head)
 	}
 	for _, s := range r.Subjects {
-		t.Rows = append(t.Rows, Row{
+		t.Rows = append(t.Rows, text.Row{
 			Name: s.Name, Cells: r.row(s, point), Bad: s.Failure != "",
 		})
 	}

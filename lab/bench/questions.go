@@ -1,13 +1,15 @@
 package bench
 
+import "socketlab/lab/text"
+
 import ()
 
 // Over is a table that answers one question: a metric of all subjects, over the
 // points. What was disturbed has ~ in front.
-func (r Result) Over(metric string) (t Table) {
+func (r Result) Over(metric string) (t text.Table) {
 	t.Head = r.headOver()
 	for _, s := range r.shown() {
-		row := Row{Name: s.Name}
+		row := text.Row{Name: s.Name}
 		for _, cell := range s.Cells {
 			row.Cells = append(row.Cells, cell.Figures(metric)...)
 		}
@@ -17,11 +19,11 @@ func (r Result) Over(metric string) (t Table) {
 }
 
 // AsGood is how good each subject is in a metric where its twin is 1.
-func (r Result) AsGood(metric string) (t Table) {
+func (r Result) AsGood(metric string) (t text.Table) {
 	t.Head = r.headOver()
 	for _, s := range r.shown() {
 		for _, twin := range s.Twins {
-			row := Row{Name: s.Name + " / " + twin}
+			row := text.Row{Name: s.Name + " / " + twin}
 			for _, cell := range s.Cells {
 				row.Cells = append(row.Cells, cell.Twins[twin][metric].AsGood(metric).String())
 			}
@@ -33,11 +35,11 @@ func (r Result) AsGood(metric string) (t Table) {
 
 // Growth is how the CPU time of a request grows from point to point; known is
 // whether there is a line for anybody.
-func (r Result) Growth() (t Table, known bool) {
+func (r Result) Growth() (t text.Table, known bool) {
 	t.Head = []string{"CPU/req grows", "over " + r.axis()}
 	for _, s := range r.shown() {
 		if s.Fit != nil {
-			t.Rows = append(t.Rows, Row{Name: s.Name, Cells: []string{s.Fit.Says}})
+			t.Rows = append(t.Rows, text.Row{Name: s.Name, Cells: []string{s.Fit.Says}})
 		}
 	}
 	return t, len(t.Rows) > 0

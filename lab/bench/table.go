@@ -5,7 +5,6 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strings"
 
 	"socketlab/lab/report"
 	"socketlab/lab/text"
@@ -13,46 +12,45 @@ import (
 
 // A column is a figure of the table.
 type column struct {
-	head  string
-	width int
-	show  func(s Subject, c Cell) string
+	head string
+	show func(s Subject, c Cell) string
 }
 
 // median is the column of a metric, as show writes it.
-func median(head string, width int, name string, show func(float64) string) column {
-	return column{head, width, func(_ Subject, c Cell) string { return c.figure(name, show) }}
+func median(head, name string, show func(float64) string) column {
+	return column{head, func(_ Subject, c Cell) string { return c.figure(name, show) }}
 }
 
 func whole(x float64) string { return text.Number(int(math.Round(x))) }
 
 // columns are those that mean something in the mode.
 func (r Result) columns() []column {
-	rate := median("requests/s", 11, "rate", si)
-	latency := []column{median("p50", 8, "p50", duration), median("p99", 8, "p99", duration)}
+	rate := median("requests/s", "rate", si)
+	latency := []column{median("p50", "p50", duration), median("p99", "p99", duration)}
 	cost := []column{
-		median("CPU/req", 8, "cpu", duration),
-		{"switches", 9, switches},
-		median("memory", 9, "pss", size),
-		{"CPU is", 9, Subject.verdict},
+		median("CPU/req", "cpu", duration),
+		{"switches", switches},
+		median("memory", "pss", size),
+		{"CPU is", Subject.verdict},
 	}
 	switch r.Setting.Mode {
 	case "idle":
 		return []column{
-			{"memory/client", 14, perClient},
-			median("in all", 10, "pss", size),
-			median("processes", 10, "processes", whole),
-			median("threads", 9, "threads", whole),
-			median("files", 9, "files", whole),
-			{"CPU ms/s", 9, func(_ Subject, c Cell) string { return digits(c.Summary["idle_cpu"].Median, 2) }},
+			{"memory/client", perClient},
+			median("in all", "pss", size),
+			median("processes", "processes", whole),
+			median("threads", "threads", whole),
+			median("files", "files", whole),
+			{"CPU ms/s", func(_ Subject, c Cell) string { return digits(c.Summary["idle_cpu"].Median, 2) }},
 		}
 	case "rate":
-		naive := column{"naive p99", 10, func(_ Subject, c Cell) string {
+		naive := column{"naive p99", func(_ Subject, c Cell) string {
 			if c.Naive.Histogram == nil {
 				return "–"
 			}
 			return duration(float64(c.Naive.ValueAtPercentile(99)) / 1000)
 		}}
-		late := column{"late", 7, func(_ Subject, c Cell) string {
+		late := column{"late", func(_ Subject, c Cell) string {
 			late, all := c.late()
 			if all == 0 {
 				return "–"
@@ -63,7 +61,7 @@ func (r Result) columns() []column {
 	case "churn":
 		rate.head = "connects/s"
 	}
-	spread := column{"±", 6, func(_ Subject, c Cell) string {
+	spread := column{"±", func(_ Subject, c Cell) string {
 		if e := c.Summary["rate"]; e.Confidence > 0 {
 			return percent(e.spread())
 		}
@@ -126,80 +124,32 @@ func (r Result) Text(w io.Writer, style report.Style) {
 	if r.Partial {
 		fmt.Fprintf(w, "PARTIAL: it was interrupted; this is what there is.\n\n")
 	}
-	for j, p := range r.Points {
+	for j, t := range r.tables() {
 		if j > 0 {
 			fmt.Fprintln(w)
 		}
-		r.table(w, style, j, r.title(p))
+		t.Text(w, style.Color)
 	}
-	for j := range r.Points {
-		r.twinsTable(w, style, j)
-	}
-	r.growthTable(w, style)
 	for _, line := range r.Sentences() {
 		fmt.Fprintln(w, text.Prose(line, "    ", 80))
 	}
 }
 
-func (r Result) table(w io.Writer, style report.Style, point int, title string) {
-	columns := r.columns()
-	label := 80
-	for _, c := range columns {
-		label -= c.width
+// tables are all that there is to show: the figures at each point, how good
+// everybody is beside the twins, and how the cost grows.
+func (r Result) tables() (all []text.Table) {
+	for j := range r.Points {
+		all = append(all, r.At(j))
 	}
-	row := text.Left(title, label)
-	if text.Width(title) >= label {
-		fmt.Fprintln(w, title)
-		row = text.Left("", label)
-	}
-	for _, c := range columns {
-		row += text.Right(c.head, c.width)
-	}
-	fmt.Fprintln(w, paint(style, "1", strings.TrimRight(row, " ")))
-	for _, s := range r.Subjects {
-		row := text.Left(" "+s.label(label-2), label)
-		cells := r.row(s, point)
-		if len(cells) < len(columns) {
-			row += "  " + cells[0]
-		} else {
-			for i, c := range columns {
-				row += text.Right(cells[i], c.width)
-			}
+	for j := range r.Points {
+		if t, known := r.AsGoodAt(j); known {
+			all = append(all, t)
 		}
-		if s.Failure != "" {
-			row = paint(style, "7", strings.TrimRight(row, " ")) // inverse: not by colour alone
-		}
-		fmt.Fprintln(w, strings.TrimRight(row, " "))
 	}
-}
-
-func (r Result) growthTable(w io.Writer, style report.Style) {
-	t, known := r.Growth()
-	if !known {
-		return
+	if t, known := r.Growth(); known {
+		all = append(all, t)
 	}
-	const label = 15
-	fmt.Fprintln(w)
-	fmt.Fprintln(w, paint(style, "1", text.Left(t.Head[0], label)+t.Head[1]))
-	for _, row := range t.Rows {
-		fmt.Fprintln(w, text.Left(" "+text.Shorten(row.Name, label-2), label)+row.Cells[0])
-	}
-}
-
-// label is the subject's name in so many columns.
-func (s Subject) label(most int) string {
-	name := s.Name
-	if s.Again && text.Width(name) > most {
-		return "… again"
-	}
-	return text.Shorten(name, most)
-}
-
-func paint(style report.Style, code, s string) string {
-	if !style.Color {
-		return s
-	}
-	return "\x1b[" + code + "m" + s + "\x1b[0m"
+	return all
 }
 
 // Figures are medians of a cell, as the table shows them; – if not known.

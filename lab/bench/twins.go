@@ -1,12 +1,9 @@
 package bench
 
 import (
-	"fmt"
-	"io"
 	"slices"
 	"strconv"
 
-	"socketlab/lab/report"
 	"socketlab/lab/text"
 )
 
@@ -40,7 +37,7 @@ var asGood = []struct{ head, metric string }{{"CPU/req", "cpu"}, {"requests/s", 
 
 // AsGoodAt is how good each subject is at a point where its twin is 1: more is
 // better.
-func (r Result) AsGoodAt(point int) (t Table, known bool) {
+func (r Result) AsGoodAt(point int) (t text.Table, known bool) {
 	t.Head = []string{"As good as C? " + r.title(r.Points[point])}
 	for _, a := range asGood {
 		t.Head = append(t.Head, a.head)
@@ -52,7 +49,7 @@ func (r Result) AsGoodAt(point int) (t Table, known bool) {
 			}
 			verdicts := s.Cells[point].Twins[name]
 			known = known || len(verdicts) > 0
-			row := Row{Name: s.Name + " / " + name, Bad: len(verdicts) == 0}
+			row := text.Row{Name: s.Name + " / " + name, Bad: len(verdicts) == 0}
 			for _, a := range asGood {
 				row.Cells = append(row.Cells, verdicts[a.metric].AsGood(a.metric).String())
 			}
@@ -92,27 +89,4 @@ func times(x float64) string {
 		return digits(x, 2)
 	}
 	return strconv.FormatFloat(x, 'f', 2, 64)
-}
-
-func (r Result) twinsTable(w io.Writer, style report.Style, point int) {
-	t, known := r.AsGoodAt(point)
-	if !known {
-		return
-	}
-	const label, width = 29, 17
-	line := func(name string, figures []string) (row string) {
-		if text.Width(name) >= label {
-			row, name = name+"\n", ""
-		}
-		row += text.Left(name, label)
-		for _, figure := range figures {
-			row += text.Right(figure, width)
-		}
-		return row
-	}
-	fmt.Fprintln(w)
-	fmt.Fprintln(w, paint(style, "1", line(t.Head[0], t.Head[1:])))
-	for _, row := range t.Rows {
-		fmt.Fprintln(w, line(" "+text.Shorten(row.Name, label-2), row.Cells))
-	}
 }

@@ -27,7 +27,7 @@ func TestTwins(t *testing.T) {
 	told := result("")
 	var text strings.Builder
 	told.Text(&text, plain)
-	for _, want := range []string{"\nAs good as C? 10 clients ", "\n poll / C poll                0.50 (0.50–0.50) "} {
+	for _, want := range []string{"\nAs good as C? 10 clients ", "\n poll / C poll           0.50 (0.50–0.50) "} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("it does not say %q:\n%s", want, text.String())
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"socketlab/lab/bench"
+	"socketlab/lab/text"
 )
 
 // figures are what was measured, by the experiment's name.
@@ -143,12 +144,12 @@ func (g goal) limit() string {
 func met(all figures) string {
 	count := map[outcome]int{}
 	table := func(goals []goal, columns ...string) string {
-		t := bench.Table{Head: []string{"", "goal"}}
+		t := text.Table{Head: []string{"", "goal"}}
 		for _, column := range columns {
 			t.Head = append(t.Head, cmp.Or(column, "measured"))
 		}
 		for _, g := range goals {
-			row, values := bench.Row{Name: g.says, Cells: []string{g.limit()}}, g.of(all)
+			row, values := text.Row{Name: g.says, Cells: []string{g.limit()}}, g.of(all)
 			for _, column := range columns {
 				text := "–"
 				if v, known := values[column]; known {
