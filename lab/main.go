@@ -35,6 +35,7 @@ type grammar struct {
 	Bench      benchCmd      `cmd:"" help:"Measure what serving costs, side by side."`
 	Compare    compareCmd    `cmd:"" help:"Check and measure models or servers, in one table."`
 	Exp        expCmd        `cmd:"" help:"Predict, see, explain: experiments with servers, clients and the kernel."`
+	Lesson     lessonCmd     `cmd:"" help:"Step through a lesson of 50 minutes: what to project, ask and expect."`
 	Doctor     doctorCmd     `cmd:"" help:"Tell what this machine allows, and how to get more."`
 	Certs      certsCmd      `cmd:"" help:"Make certificates for TLS: a small authority, good ones and wrong ones."`
 	Chat       chatCmd       `cmd:"" help:"Talk to a line server from the terminal."`
