@@ -7,13 +7,14 @@ import (
 	"strings"
 
 	"socketlab/lab/bench"
+	"socketlab/lab/text"
 )
 
 // card is a model's own figures, as its page in docs shows them.
 func card(model string, of figures) string {
 	var b strings.Builder
-	b.WriteString("| echo, 64 bytes | requests/s | p50 | p99 | CPU/req | threads | processes | CPU: as good as C |\n|---|--:|--:|--:|--:|--:|--:|---|\n")
-	rows := map[int]string{} // by number of clients
+	t := text.Table{Head: []string{"echo, 64 bytes", "requests/s", "p50", "p99", "CPU/req", "threads", "processes", "CPU: as good as C"}}
+	rows := map[int]text.Row{} // by number of clients
 	for _, experiment := range []string{"echo", "eight"} {
 		r := of.results[experiment]
 		for j, p := range r.Points {
@@ -21,13 +22,14 @@ func card(model string, of figures) string {
 			if !found || len(s.Cells[j].Runs) == 0 {
 				continue
 			}
-			row := append([]string{r.Title(j)}, s.Cells[j].Figures("rate", "p50", "p99", "cpu", "threads", "processes")...)
-			rows[p.Clients] = fmt.Sprintf("| %s | %s |\n", strings.Join(row, " | "), asGood(s, j))
+			figures := s.Cells[j].Figures("rate", "p50", "p99", "cpu", "threads", "processes")
+			rows[p.Clients] = text.Row{Name: r.Title(j), Cells: append(figures, asGood(s, j))}
 		}
 	}
 	for _, clients := range slices.Sorted(maps.Keys(rows)) {
-		b.WriteString(rows[clients])
+		t.Rows = append(t.Rows, rows[clients])
 	}
+	b.WriteString(t.Markdown())
 	says := func(experiment, format string, figures ...string) {
 		if s, found := subject(of.results[experiment], model); found && len(s.Cells[0].Runs) > 0 {
 			var args []any

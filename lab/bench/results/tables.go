@@ -22,13 +22,52 @@ func over(metrics ...string) func(bench.Result) string {
 	return func(r bench.Result) string {
 		var b strings.Builder
 		for _, metric := range metrics {
-			fmt.Fprintf(&b, "%s:\n\n%s\n", questions[metric], r.Over(metric).Markdown())
+			fmt.Fprintf(&b, "%s:\n\n%s\n", questions[metric], overPoints(r, metric).Markdown())
 			if metric == "cpu" {
-				fmt.Fprintf(&b, "The twin's CPU time divided by the model's, in the same round: the median and its interval; more is better:\n\n%s\n", r.AsGood("cpu").Markdown())
+				fmt.Fprintf(&b, "The twin's CPU time divided by the model's, in the same round: the median and its interval; more is better:\n\n%s\n", besideTwins(r, "cpu").Markdown())
 			}
 		}
 		return b.String()
 	}
+}
+
+// overPoints has a metric of all subjects, over the points.
+func overPoints(r bench.Result, metric string) (t text.Table) {
+	t.Head = headOver(r)
+	for _, s := range r.Subjects {
+		if s.Again {
+			continue
+		}
+		row := text.Row{Name: s.Name}
+		for _, cell := range s.Cells {
+			row.Cells = append(row.Cells, cell.Figures(metric)...)
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t
+}
+
+// besideTwins is how good each subject is in a metric where its twin is 1.
+func besideTwins(r bench.Result, metric string) (t text.Table) {
+	t.Head = headOver(r)
+	for _, s := range r.Subjects {
+		for _, twin := range s.Twins {
+			row := text.Row{Name: s.Name + " / " + twin}
+			for _, cell := range s.Cells {
+				row.Cells = append(row.Cells, cell.Twins[twin][metric].AsGood(metric).String())
+			}
+			t.Rows = append(t.Rows, row)
+		}
+	}
+	return t
+}
+
+func headOver(r bench.Result) []string {
+	head := []string{""}
+	for j := range r.Points {
+		head = append(head, r.Title(j))
+	}
+	return head
 }
 
 // all shows everything at the only point that there is.
@@ -42,7 +81,7 @@ func all(r bench.Result) string {
 
 // growth is how the CPU time grows.
 func growth(r bench.Result) string {
-	t := r.Over("cpu")
+	t := overPoints(r, "cpu")
 	t.Head = append(t.Head, "as a line")
 	for i := range t.Rows {
 		says := "–"
@@ -96,24 +135,21 @@ func parseBenchmark(report string) (all []ratio) {
 }
 
 func showRatios(args string, all []ratio) string {
-	var b strings.Builder
-	b.WriteString("```sh\ngo test " + args + "\n```\n\n")
-	for i, r := range all {
-		if i == 0 {
-			b.WriteString("| | " + strings.Join(r.units, " | ") + " |\n|--:|" + strings.Repeat("--:|", len(r.units)) + "\n")
-		}
-		row := []string{r.of}
+	var t text.Table
+	for _, r := range all {
+		t.Head = append([]string{""}, r.units...)
+		row := text.Row{Name: r.of}
 		for _, unit := range r.units {
 			e := bench.NewEstimate(r.each[unit])
-			text := strconv.FormatFloat(e.Median, 'g', 4, 64)
+			figure := strconv.FormatFloat(e.Median, 'g', 4, 64)
 			if unit == "ratio" {
-				text = verdict(e).String()
+				figure = verdict(e).String()
 			}
-			row = append(row, text)
+			row.Cells = append(row.Cells, figure)
 		}
-		b.WriteString("| " + strings.Join(row, " | ") + " |\n")
+		t.Rows = append(t.Rows, row)
 	}
-	return b.String()
+	return "```sh\ngo test " + args + "\n```\n\n" + t.Markdown()
 }
 
 // verdict is an estimate, to be held to a goal as ratios are.

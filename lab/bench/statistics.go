@@ -11,30 +11,29 @@ import (
 // A metric is one figure of a run.
 type metric struct {
 	name   string // in JSON
-	says   string
 	unit   string // as benchstat knows it
 	factor float64
 	of     func(Run) *float64 // nil: not known
 }
 
 var metrics = []metric{
-	{"rate", "requests per second", "req/s", 1, func(r Run) *float64 { return some(r.Rate) }},
-	{"cpu", "CPU time per request", "cpu-ns/req", 1000, func(r Run) *float64 { return some(r.CPU) }},
-	{"p50", "latency, 50 %", "p50-ns", 1000, func(r Run) *float64 { return some(r.P50) }},
-	{"p99", "latency, 99 %", "p99-ns", 1000, func(r Run) *float64 { return some(r.P99) }},
-	{"user", "user time per request", "user-ns/req", 1000, func(r Run) *float64 { return some(r.User) }},
-	{"system", "system time per request", "sys-ns/req", 1000, func(r Run) *float64 { return some(r.System) }},
-	{"starved", "time without a CPU per request", "starved-ns/req", 1000, func(r Run) *float64 { return r.Starved }},
-	{"voluntary", "voluntary switches per request", "vcsw/req", 1, func(r Run) *float64 { return r.Voluntary }},
-	{"involuntary", "involuntary switches per request", "ivcsw/req", 1, func(r Run) *float64 { return r.Involuntary }},
-	{"pss", "memory", "pss-B", 1, func(r Run) *float64 { return some(float64(r.PSS)) }},
-	{"rss", "resident memory", "rss-B", 1, func(r Run) *float64 { return some(float64(r.RSS)) }},
-	{"per_client", "memory per client", "B/client", 1, func(r Run) *float64 { return r.PerClient }},
-	{"threads", "threads", "threads", 1, func(r Run) *float64 { return some(float64(r.Threads)) }},
-	{"processes", "processes", "processes", 1, func(r Run) *float64 { return some(float64(r.Processes)) }},
-	{"files", "descriptors", "files", 1, func(r Run) *float64 { return some(float64(r.Files)) }},
-	{"queued", "bytes in kernel queues", "queued-B", 1, func(r Run) *float64 { return some(float64(r.Queued)) }},
-	{"idle_cpu", "CPU time while silent, ms per s", "idle-cpu-ms/s", 1, func(r Run) *float64 {
+	{"rate", "req/s", 1, func(r Run) *float64 { return some(r.Rate) }},
+	{"cpu", "cpu-ns/req", 1000, func(r Run) *float64 { return some(r.CPU) }},
+	{"p50", "p50-ns", 1000, func(r Run) *float64 { return some(r.P50) }},
+	{"p99", "p99-ns", 1000, func(r Run) *float64 { return some(r.P99) }},
+	{"user", "user-ns/req", 1000, func(r Run) *float64 { return some(r.User) }},
+	{"system", "sys-ns/req", 1000, func(r Run) *float64 { return some(r.System) }},
+	{"starved", "starved-ns/req", 1000, func(r Run) *float64 { return r.Starved }},
+	{"voluntary", "vcsw/req", 1, func(r Run) *float64 { return r.Voluntary }},
+	{"involuntary", "ivcsw/req", 1, func(r Run) *float64 { return r.Involuntary }},
+	{"pss", "pss-B", 1, func(r Run) *float64 { return some(float64(r.PSS)) }},
+	{"rss", "rss-B", 1, func(r Run) *float64 { return some(float64(r.RSS)) }},
+	{"per_client", "B/client", 1, func(r Run) *float64 { return r.PerClient }},
+	{"threads", "threads", 1, func(r Run) *float64 { return some(float64(r.Threads)) }},
+	{"processes", "processes", 1, func(r Run) *float64 { return some(float64(r.Processes)) }},
+	{"files", "files", 1, func(r Run) *float64 { return some(float64(r.Files)) }},
+	{"queued", "queued-B", 1, func(r Run) *float64 { return some(float64(r.Queued)) }},
+	{"idle_cpu", "idle-cpu-ms/s", 1, func(r Run) *float64 {
 		if r.Requests > 0 {
 			return nil
 		}
@@ -373,4 +372,14 @@ func (r Result) cell(name string, p Point) (Cell, bool) {
 		}
 	}
 	return Cell{}, false
+}
+
+// Compare compares two subjects at a point, by their names; not known is what
+// does not count, or is lost in the noise.
+func (r Result) Compare(name, with string, point int, metric string) (v Verdict, known bool) {
+	a, b := r.index(with), r.index(name)
+	if a < 0 || b < 0 {
+		return v, false
+	}
+	return r.compare(a, b, point, metric)
 }

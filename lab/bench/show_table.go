@@ -163,3 +163,15 @@ func (c Cell) Figures(names ...string) (figures []string) {
 	}
 	return figures
 }
+
+// Growth is how the CPU time of a request grows from point to point; known is
+// whether there is a line for anybody.
+func (r Result) Growth() (t text.Table, known bool) {
+	t.Head = []string{"CPU/req grows", "over " + r.axis()}
+	for _, s := range r.shown() {
+		if s.Fit != nil {
+			t.Rows = append(t.Rows, text.Row{Name: s.Name, Cells: []string{s.Fit.Says}})
+		}
+	}
+	return t, len(t.Rows) > 0
+}

@@ -10,7 +10,7 @@ import (
 	"socketlab/lab/text"
 )
 
-//go:embed page.html
+//go:embed show_page.html
 var page string
 
 // A View is what a page shows, in its order.
