@@ -24,10 +24,12 @@ func (cmd *traceCmd) watch(color colorFlag) error {
 		return err
 	}
 	spec.Port = cmd.Port
+	saves := cmd.Output != "" || cmd.Format != "text"
 	style := color.style()
 	w := trace.Watching{
 		Server: spec,
 		Screen: os.Stdout,
+		Keep:   saves,
 		Style:  diagram.Style{Color: style.Color, Width: style.Width},
 		Begins: func(at netip.AddrPort, missing []string) {
 			fmt.Fprintf(os.Stderr, "%s listens on %s. Ctrl-C ends it.\n", spec.Name, at)
@@ -37,7 +39,6 @@ func (cmd *traceCmd) watch(color colorFlag) error {
 			fmt.Fprintf(os.Stderr, "try:  nc %s %d\n", at.Addr(), at.Port())
 		},
 	}
-	saves := cmd.Output != "" || cmd.Format != "text"
 	if saves && cmd.Output == "" {
 		w.Screen, w.Style.Color = os.Stderr, false
 	}

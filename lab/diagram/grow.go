@@ -16,6 +16,7 @@ type Growing struct {
 	out    *bufio.Writer
 	p      *planner
 	legend []string
+	tally  tally
 }
 
 // A Beat is what happens at a place in the order of time: an event, or the
@@ -113,6 +114,9 @@ const mostRows = 150
 // Draw draws what has happened since the last time. All whom it is about have
 // a column.
 func (g *Growing) Draw(beats []Beat) error {
+	for _, b := range beats {
+		g.tally.add(b.Event)
+	}
 	moments := g.moments(beats)
 	for _, m := range moments {
 		if l := m.event.Life; l != nil && l.Event == "begins" {
@@ -188,13 +192,13 @@ func (g *Growing) moments(beats []Beat) (all []moment) {
 	return all
 }
 
-// Close ends the diagram with what the signs mean, and how it was seen: t is
-// all that was drawn.
+// Close ends the diagram with what the signs mean, and how it was seen:
+// t says that, its events do not matter.
 func (g *Growing) Close(t Trace) error {
 	t = t.shown(g.style.ASCII)
 	d := g.page()
 	d.emit(nil)
-	lines := t.footer()
+	lines := t.footerOf(g.tally)
 	if len(g.legend) > 0 {
 		lines = append([]string{strings.Join(g.legend, "   ")}, lines...)
 	}

@@ -108,35 +108,46 @@ func (l Life) text(name func(id string) string) string {
 
 func (t Trace) title() string { return t.Scene + ": " + t.Subject }
 
-// footer says how what is drawn came to be known, and what did not.
-func (t Trace) footer() []string {
-	var segments, inferred, states, confirmed int
-	for _, e := range t.Events {
-		switch {
-		case e.Segment != nil:
-			segments++
-			if e.Segment.Inferred {
-				inferred++
-			}
-		case e.State != nil:
-			states++
-			if e.State.Confirmed {
-				confirmed++
-			}
+// A tally counts what the footer speaks of.
+type tally struct{ segments, inferred, states, confirmed int }
+
+func (n *tally) add(e Event) {
+	switch {
+	case e.Segment != nil:
+		n.segments++
+		if e.Segment.Inferred {
+			n.inferred++
+		}
+	case e.State != nil:
+		n.states++
+		if e.State.Confirmed {
+			n.confirmed++
 		}
 	}
+}
+
+// footer says how what is drawn came to be known, and what did not.
+func (t Trace) footer() []string {
+	var n tally
+	for _, e := range t.Events {
+		n.add(e)
+	}
+	return t.footerOf(n)
+}
+
+func (t Trace) footerOf(n tally) []string {
 	rung := map[Rung]string{
 		Captured:  "captured on lo",
 		Namespace: "captured on lo in a namespace of its own",
 		Inferred:  "inferred from the kernel's tables",
 	}[t.Rung]
-	lines := []string{fmt.Sprintf("%s, %s, %d inferred", rung, text.Count(segments, "segment", "segments"), inferred)}
-	if states > 0 {
+	lines := []string{fmt.Sprintf("%s, %s, %d inferred", rung, text.Count(n.segments, "segment", "segments"), n.inferred)}
+	if n.states > 0 {
 		line := "states follow from the segments (RFC 9293)"
-		if segments == 0 {
+		if n.segments == 0 {
 			line = "states are those in the kernel's table"
-		} else if confirmed > 0 {
-			line += fmt.Sprintf("; the kernel's table confirms %d of %d", confirmed, states)
+		} else if n.confirmed > 0 {
+			line += fmt.Sprintf("; the kernel's table confirms %d of %d", n.confirmed, n.states)
 		}
 		lines = append(lines, line)
 	}

@@ -18,7 +18,7 @@ import (
 	"socketlab/lab/subject"
 )
 
-// sampling is the Source of last resort: it looks in /proc again and again in
+// sampling is the callSource of last resort: it looks in /proc again and again in
 // which call each of the server's threads sleeps. A call that does not sleep is
 // never seen, what a call returned is not known, and a sleep shorter than the
 // pause between two looks may be missed.
@@ -43,13 +43,14 @@ type sampled struct {
 	parent   *sampled // nil: not known
 	born     time.Time
 	syscall  proc.Syscall
-	switches int64 // how often it has slept so far
-	call     int   // in calls; -1: none is open
+	switches int64       // how often it has slept so far
+	call     *systemCall // nil: it is in none
+	zombie   bool        // it has ended, and was not collected
 }
 
 const sampleEvery = 500 * time.Microsecond
 
-func sampleProc() Source {
+func sampleProc() callSource {
 	return &sampling{
 		stop: make(chan struct{}), pids: map[int]*sampled{}, threads: map[int]*sampled{}, names: map[string]int{},
 	}
@@ -68,11 +69,10 @@ func (s *sampling) Attach(server *subject.Subject) error {
 	return nil
 }
 
-func (s *sampling) Collect(number func(client netip.AddrPort) int) (Calls, error) {
-	s.Close()
-	s.missing = append(s.missing, "calls that did not sleep, and what any returned: install strace (apt-get install strace)")
-	return s.tell(number), nil
-}
+func (s *sampling) log() *account { return &s.account }
+
+func (s *sampling) catchUp() {}
+func (s *sampling) finish()  {}
 
 func (s *sampling) Close() {
 	select {
@@ -109,10 +109,16 @@ func (s *sampling) look() {
 		for _, thread := range threads {
 			t := s.threads[thread.Tid]
 			if t == nil {
-				t = &sampled{pid: pid, parent: parent, born: now, call: -1, syscall: proc.Syscall{Number: -1}}
+				t = &sampled{pid: pid, parent: parent, born: now, syscall: proc.Syscall{Number: -1}}
 				s.threads[thread.Tid] = t
 			}
-			seen[thread.Tid] = thread.State() != 'Z'
+			alone := len(threads) == 1 // the first thread of a process may end before the others
+			zombie := thread.State() == 'Z'
+			seen[thread.Tid] = !zombie || alone
+			if zombie && alone && !t.zombie {
+				t.zombie = true
+				s.ends(t, now)
+			}
 			s.lookAt(t, thread, now)
 		}
 	}
@@ -120,9 +126,11 @@ func (s *sampling) look() {
 		if seen[tid] {
 			continue
 		}
-		s.returned(t, now)
-		if t.id != "" {
-			s.life(now, diagram.Life{Actor: t.id, Event: "ends"})
+		if !t.zombie {
+			s.ends(t, now)
+		}
+		if t.id != "" && t.pid == tid && t.parent != nil {
+			s.life(now, diagram.Life{Actor: t.id, Event: "reaped", By: t.parent.id})
 		}
 		delete(s.threads, tid)
 	}
@@ -153,17 +161,23 @@ func (s *sampling) lookAt(t *sampled, thread proc.Thread, now time.Time) {
 	if fd >= 0 {
 		args, client = strconv.Itoa(fd), s.peer(t.pid, fd)
 	}
-	t.call = len(s.calls)
-	s.calls = append(s.calls, serverCall{
+	t.call = s.begins(&systemCall{
 		Call:  diagram.Call{Actor: t.id, Name: name, Args: args, Slept: true},
-		begin: now, client: client,
+		begin: now, asleep: now, client: client, tid: thread.Tid,
 	})
 }
 
+func (s *sampling) ends(t *sampled, now time.Time) {
+	s.returned(t, now)
+	if t.id != "" {
+		s.life(now, diagram.Life{Actor: t.id, Event: "ends"})
+	}
+}
+
 func (s *sampling) returned(t *sampled, now time.Time) {
-	if t.call >= 0 {
-		s.calls[t.call].end, s.calls[t.call].Result = now.Add(-time.Nanosecond), "?"
-		t.call = -1
+	if t.call != nil {
+		s.returns(t.call, now.Add(-time.Nanosecond), "?", false)
+		t.call = nil
 	}
 }
 
@@ -213,41 +227,12 @@ func (s *sampling) peer(pid, fd int) netip.AddrPort {
 // waitsIn reports whether a server waits for somebody in a call, and at which
 // descriptor: -1 for a call that waits at many.
 func waitsIn(call proc.Syscall) (name string, fd int, ok bool) {
-	name = waiting(call.Number)
-	if isWait(name) && !strings.HasPrefix(name, "epoll") {
+	name = waitingCalls[call.Number]
+	switch waitFamily(name) {
+	case "", "wait": // for its children
+		return "", -1, false
+	case "select", "poll":
 		return name, -1, true
 	}
-	return name, int(int32(call.Args[0])), name != ""
-}
-
-// waiting is the name of a call in which a server waits for its clients, "" if
-// it is another one.
-func waiting(number int) string {
-	switch number {
-	case unix.SYS_ACCEPT:
-		return "accept"
-	case unix.SYS_ACCEPT4:
-		return "accept4"
-	case unix.SYS_CONNECT:
-		return "connect"
-	case unix.SYS_READ:
-		return "read"
-	case unix.SYS_RECVFROM:
-		return "recvfrom"
-	case unix.SYS_RECVMSG:
-		return "recvmsg"
-	case unix.SYS_WRITE:
-		return "write"
-	case unix.SYS_SENDTO:
-		return "sendto"
-	case unix.SYS_SENDMSG:
-		return "sendmsg"
-	case unix.SYS_PSELECT6:
-		return "pselect6"
-	case unix.SYS_PPOLL:
-		return "ppoll"
-	case unix.SYS_EPOLL_PWAIT:
-		return "epoll_pwait"
-	}
-	return waitingOnce(number)
+	return name, int(int32(call.Args[0])), true
 }

@@ -5,34 +5,34 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"socketlab/lab/subject"
 )
 
-// strace is the Source for any command, where strace(1) is installed: the
+// strace is the callSource for any command, where strace(1) is installed: the
 // server is started under it. It stops a thread at each call, twice, so the
 // server is slower than alone; what happens stays the same.
 //
-// strace does not say whether a call slept. One that a server may wait in did
-// if it took a millisecond: those that need not wait take microseconds, and
-// scenes pause for longer. On a busy machine that may be wrong.
+// strace writes into a FIFO: if we are slow it waits for us, and no disk can be
+// full. It does not say whether a call slept: see asleepIn.
 type strace struct {
-	server string // its name
+	folder string // of the FIFO; "": it is removed
+	path   string // of the FIFO
 	output *os.File
+	half   []byte // of a line
+	buffer []byte
+	done   chan struct{} // nobody reads any more
+	*straceParser
 }
 
-const sleptAtLeast = time.Millisecond
-
-func watchStrace() Source { return &strace{} }
+func watchStrace() callSource { return &strace{} }
 
 // BestCalls is the best Source for a server here, for Options.Calls: our own
 // models report their calls; of others strace tells, if it is installed and
@@ -69,46 +69,114 @@ func (s *strace) Prepare(spec *subject.Spec) error {
 	if _, err := exec.LookPath(spec.Command[0]); err != nil { // or it is strace who complains
 		return &subject.CommandError{Command: spec.Command[0], Err: err}
 	}
-	if s.output, err = os.CreateTemp("", "lab-strace-"); err != nil {
-		return fmt.Errorf("strace has no file to write to: %w; name a folder that can be written in TMPDIR", err)
-	}
-	name := s.output.Name()
-	if open, _ := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); open == 1 { // else we have rights, and our /proc is closed
-		os.Remove(name) // nothing stays behind, however this ends
-		name = fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), s.output.Fd())
-	}
 	spec.Name = cmp.Or(spec.Name, filepath.Base(spec.Command[0]))
-	s.server = spec.Name
+	s.straceParser = newStraceParser(spec.Name)
+	if err := s.open(); err != nil {
+		return fmt.Errorf("no place for what strace tells: %w; set TMPDIR to a folder that can be written", err)
+	}
 	program := strings.Replace(spec.Command[0], "/proc/self/", fmt.Sprintf("/proc/%d/", os.Getpid()), 1) // not strace's
 	spec.Command = slices.Concat([]string{
-		path, "-DD", "-f", "-yy", "-ttt", "-T", "-s", "32", "-e", "signal=none", "-o", name,
+		path, "-DD", "-f", "-yy", "-ttt", "-T", "-s", "32", "-e", "signal=none", "-o", s.path,
 		"-e", "trace=?" + strings.Join(traced, ",?"), "--", program,
 	}, spec.Command[1:])
 	return nil
 }
 
-func (s *strace) Attach(*subject.Subject) error { return nil }
+// open makes the FIFO. We have it open for writing too, so that it has no end
+// before we say so.
+func (s *strace) open() (err error) {
+	if s.folder, err = os.MkdirTemp("", "lab-strace-"); err != nil {
+		return err
+	}
+	s.path = filepath.Join(s.folder, "calls")
+	if err := unix.Mkfifo(s.path, 0o600); err != nil {
+		return err
+	}
+	s.output, err = os.OpenFile(s.path, os.O_RDWR|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	if open, _ := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); open == 1 { // else we have rights, and our /proc is closed
+		s.remove() // nothing stays behind, however this ends
+		s.path = fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), s.output.Fd())
+	}
+	s.buffer, s.done = make([]byte, 256<<10), make(chan struct{})
+	go s.follow()
+	return nil
+}
 
-func (s *strace) Close() {
-	if s.output != nil {
-		os.Remove(s.output.Name())
-		s.output.Close()
-		s.output = nil
+// follow reads until Close.
+func (s *strace) follow() {
+	defer close(s.done)
+	pipe, err := s.output.SyscallConn()
+	if err != nil {
+		return
+	}
+	pipe.Read(func(fd uintptr) bool {
+		s.read(int(fd))
+		return false // and waits for more
+	})
+}
+
+// catchUp reads what is there.
+func (s *strace) catchUp() {
+	if s.output == nil {
+		return
+	}
+	if pipe, err := s.output.SyscallConn(); err == nil {
+		pipe.Control(func(fd uintptr) { s.read(int(fd)) })
 	}
 }
 
-func (s *strace) Collect(number func(client netip.AddrPort) int) (Calls, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/self/fd/%d", s.output.Fd()))
-	if err != nil {
-		return Calls{}, fmt.Errorf("strace: %w", err)
-	}
-	p := newStraceParser(s.server)
-	for line := range bytes.Lines(text) {
-		whole, ended := bytes.CutSuffix(line, []byte("\n"))
-		if !ended { // the call that the last thread is in
-			whole = append(whole, unfinished...)
+// read takes all that is there. A line without an end is a call that has not
+// returned; when more of it comes it is read again as a whole, and is still the
+// same call.
+func (s *strace) read(fd int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		n, err := unix.Read(fd, s.buffer)
+		if err == unix.EINTR {
+			continue
 		}
-		p.line(string(whole))
+		if n <= 0 || err != nil {
+			break
+		}
+		text := append(s.half, s.buffer[:n]...)
+		whole := bytes.LastIndexByte(text, '\n') + 1
+		for line := range bytes.Lines(text[:whole]) {
+			s.line(string(bytes.TrimSuffix(line, []byte("\n"))))
+		}
+		s.half = slices.Clone(text[whole:])
 	}
-	return p.tell(number), nil
+	if len(s.half) > 0 {
+		s.line(string(s.half) + unfinished)
+	}
+	s.nameForks()
+}
+
+func (s *strace) finish() {}
+
+func (s *strace) log() *account { return &s.account }
+
+// Attach removes the FIFO: strace has it open, and so have we.
+func (s *strace) Attach(*subject.Subject) error {
+	s.remove()
+	return nil
+}
+
+func (s *strace) remove() {
+	if s.folder != "" {
+		os.RemoveAll(s.folder)
+		s.folder = ""
+	}
+}
+
+func (s *strace) Close() {
+	s.remove() // if the server never listened
+	if s.output != nil {
+		s.output.Close()
+		<-s.done
+		s.output = nil
+	}
 }

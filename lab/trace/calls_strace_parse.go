@@ -2,7 +2,6 @@ package trace
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,18 +24,23 @@ type straceParser struct {
 // A straceTask is a process or thread. It has a column if it does what a
 // server does.
 type straceTask struct {
+	tid    int
 	id     string // "": it has no column
 	thread bool
 	parent *straceTask // nil: it was the first
 	born   time.Time
 	ended  bool
 
-	name string // of the call that has not returned; "": none
-	args string // as far as they are known
-	call int    // in calls; -1: it is none that is shown
+	name        string      // of the call that has not returned; "": none
+	interrupted time.Time   // a signal interrupted it then; zero: none did
+	args        string      // as far as they are known
+	call        *systemCall // nil: it is none that is shown
 }
 
-type straceFork struct{ call, tid int }
+type straceFork struct {
+	call *systemCall
+	tid  int
+}
 
 // unfinished is how a line ends when another thread's comes between.
 const unfinished = "<unfinished ...>"
@@ -45,23 +49,16 @@ func newStraceParser(server string) *straceParser {
 	return &straceParser{server: server, tasks: map[int]*straceTask{}, names: map[string]int{}}
 }
 
-// tell names whom a fork made: that is known only when they do something.
-func (p *straceParser) tell(number func(client netip.AddrPort) int) Calls {
-	for _, t := range p.tasks {
-		if t.call >= 0 { // interrupted, and not made again so far
-			p.calls[t.call].end, p.calls[t.call].Result = time.Time{}, ""
-		}
-	}
-	p.nameForks()
-	return p.account.tell(number)
-}
-
+// nameForks names whom a fork made: that is known only when they do something.
 func (p *straceParser) nameForks() {
-	for _, f := range p.forks {
-		if made := p.tasks[f.tid]; made != nil && made.id != "" {
-			p.calls[f.call].Result = made.id[strings.LastIndexByte(made.id, '/')+1:]
+	p.forks = slices.DeleteFunc(p.forks, func(f straceFork) bool {
+		made := p.tasks[f.tid]
+		named := made != nil && made.id != ""
+		if named {
+			f.call.Result = made.id[strings.LastIndexByte(made.id, '/')+1:]
 		}
-	}
+		return named || made == nil || made.ended
+	})
 }
 
 // line reads one line: "TID SECONDS what happened".
@@ -100,7 +97,7 @@ func (p *straceParser) task(tid int, at time.Time) *straceTask {
 	if t := p.tasks[tid]; t != nil && !t.ended {
 		return t
 	}
-	t := &straceTask{born: at, call: -1}
+	t := &straceTask{tid: tid, born: at}
 	for _, other := range p.tasks {
 		if other.parent == nil && t.parent == nil {
 			t.parent = other // for want of a better one
@@ -163,25 +160,27 @@ func (p *straceParser) ends(t *straceTask, at time.Time, how string) {
 }
 
 // begins is the entry of a call. One that a signal interrupted is made again
-// by the kernel, and is still the same call.
+// by the kernel, and is still the same call; or else it has returned.
 func (p *straceParser) begins(t *straceTask, at time.Time, name, text string) {
-	again := t.name == name && t.call >= 0
-	t.name, t.args = name, text
+	again := t.name == name && t.call != nil
+	if c := t.call; c != nil && !again && !t.interrupted.IsZero() {
+		p.returned(c, t.interrupted, "EINTR")
+	}
+	t.name, t.args, t.interrupted = name, text, time.Time{}
 	if again {
-		p.calls[t.call].end = time.Time{}
 		return
 	}
-	t.call = -1
+	t.call = nil
 	args, _, _ := straceArgs(text)
 	if len(args) == 0 || !p.shows(name, args) {
 		return
 	}
 	p.enters(t)
-	t.call = len(p.calls)
-	p.calls = append(p.calls, serverCall{
+	t.call = p.account.begins(&systemCall{
 		Call:   diagram.Call{Actor: t.id, Name: name, Args: shortArgs(name, args)},
 		begin:  at,
 		client: tcpPeer(args[0]),
+		tid:    t.tid,
 	})
 }
 
@@ -200,26 +199,16 @@ func (p *straceParser) shows(name string, args []string) bool {
 	return p.listening && keyboardOrScreen && (name == "read" || name == "write")
 }
 
-// isWait are the calls that wait for many descriptors.
-func isWait(name string) bool {
-	return strings.Contains(name, "select") || strings.Contains(name, "poll") || name == "io_uring_enter"
-}
-
-// mayWait are the calls in which a server may sleep.
-func mayWait(name string) bool {
-	return isWait(name) || strings.HasPrefix(name, "accept") || strings.HasPrefix(name, "wait") || name == "connect" || slices.Contains(moveBytes, name)
-}
-
 // returns is told the whole call: `3<TCP:[…]>, "hello\n", 100) = 6 <0.000008>`.
 func (p *straceParser) returns(t *straceTask, at time.Time, text string) {
 	args, rest, ok := straceArgs(text)
 	value, more, _ := strings.Cut(strings.TrimLeft(rest, " ="), " ")
-	if ok && t.call >= 0 && strings.HasPrefix(more, "ERESTART") { // perhaps: begins will see
-		p.calls[t.call].returns(at, "EINTR")
+	if ok && t.call != nil && strings.HasPrefix(more, "ERESTART") { // perhaps: begins will see
+		t.interrupted = at
 		return
 	}
-	name, call := t.name, t.call
-	t.name, t.call = "", -1
+	name, c := t.name, t.call
+	t.name, t.call = "", nil
 	if !ok || value == "?" {
 		return
 	}
@@ -227,39 +216,40 @@ func (p *straceParser) returns(t *straceTask, at time.Time, text string) {
 	if isFork(name) && n > 0 {
 		p.forked(t, n, at, strings.Contains(text, "CLONE_THREAD"))
 	}
-	if call < 0 {
+	if c == nil {
 		return
 	}
-	c := &p.calls[call]
-	c.returns(at, resultText(name, n, 0))
-	c.Args = shortArgs(name, args) // all of them are known now
+	result := resultText(name, n, 0)
 	if value == "-1" {
-		c.Result, _, _ = strings.Cut(more, " ")
+		result, _, _ = strings.Cut(more, " ")
 	}
+	p.returned(c, at, result)
+	c.Args = shortArgs(name, args) // all of them are known now
 	if client := tcpPeer(value); client.IsValid() {
 		c.client = client
 	}
 	switch made := p.tasks[n]; {
 	case isFork(name) && n > 0:
-		p.forks = append(p.forks, straceFork{call, n})
+		p.forks = append(p.forks, straceFork{c, n})
 	case name == "wait4" && value == "0":
 		c.Result = "none"
 	case name == "wait4" && n > 0 && made != nil && made.id != "":
 		c.Result = made.id
-		p.reaped(call, diagram.Life{Actor: made.id, By: t.id})
+		p.reaped(c, diagram.Life{Actor: made.id, By: t.id})
+		p.nameForks()
+		delete(p.tasks, n)
 	}
 }
 
-func (c *serverCall) returns(at time.Time, result string) {
-	c.end, c.Result = at, result
-	c.Slept = mayWait(c.Name) && at.Sub(c.begin) >= sleptAtLeast
+func (p *straceParser) returned(c *systemCall, at time.Time, result string) {
+	p.account.returns(c, at, result, false)
 }
 
 // forked is told who made whom. The child may have been faster.
 func (p *straceParser) forked(parent *straceTask, tid int, at time.Time, thread bool) {
 	made := p.tasks[tid]
 	if made == nil || made.ended {
-		made = &straceTask{born: at, call: -1}
+		made = &straceTask{tid: tid, born: at}
 		p.tasks[tid] = made
 	}
 	made.parent, made.thread = parent, thread

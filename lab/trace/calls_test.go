@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -277,20 +278,41 @@ const straced = `29862 1795362806.891245 read(3</usr/lib/x (1).so>, "\177ELF\2, 
 29862 1795362807.297859 accept4(3<TCP:[127.0.0.1:7811]>, 0x7ffc6b5e5300, [16], SOCK_CLOEXEC) = ? ERESTARTSYS (To be restarted if SA_RESTART is set) <0.010000>
 29862 1795362807.501136 accept4(3<TCP:[127.0.0.1:7811]>, `
 
+// seenAsleep has the kernel seen to have all asleep who are in such a call.
+func seenAsleep(p *straceParser) {
+	for _, c := range p.calls {
+		if c.end.IsZero() && waitFamily(c.Name) != "" && len(c.Actor) > 0 {
+			p.sleeping(c, c.begin)
+		}
+	}
+}
+
+// toldBy is what is told of the calls that were read, with one client.
+func toldBy(p *straceParser, client netip.AddrPort) diagram.Trace {
+	source := &strace{straceParser: p}
+	w := &watched{begin: time.Unix(1795362806, 0), calls: "strace", source: source, merger: newMerger(0)}
+	w.number[client] = 1
+	r := recorder{}
+	w.tell(1<<60, r.add)
+	return r.trace
+}
+
 func TestStraceIsReadRight(t *testing.T) {
 	p := newStraceParser("./srv")
 	for line := range strings.SplitSeq(straced, "\n") {
 		if strings.HasSuffix(line, ">, ") {
 			line += unfinished
 		}
+		if entry, _, whole := strings.Cut(line, ") = "); whole && lasted(line) > time.Millisecond && !strings.Contains(line, "<...") {
+			p.line(entry + unfinished) // so long was it in the call, asleep
+			seenAsleep(p)
+		}
 		p.line(line)
+		seenAsleep(p)
 	}
-	client := netip.MustParseAddrPort("127.0.0.1:44440")
-	calls := p.tell(func(addr netip.AddrPort) int { return map[netip.AddrPort]int{client: 1}[addr] })
-	var tr diagram.Trace
-	for _, h := range calls.Events {
-		tr.Events = append(tr.Events, h.Event)
-	}
+	p.nameForks()
+	read := slices.Clone(p.calls)
+	tr := toldBy(p, netip.MustParseAddrPort("127.0.0.1:44440"))
 	for actor, want := range map[string]string{
 		"server": listens + `accept4 = fd, client 1, slept
 clone = child 1
@@ -320,8 +342,8 @@ ends
 	for call, want := range map[string]string{
 		"bind": "3, 127.0.0.1:7811", "listen": "3, 128", "poll": "{4rw}", "accept4": "3", "clone": "",
 	} {
-		i := slices.IndexFunc(p.calls, func(c serverCall) bool { return c.Name == call })
-		if got := p.calls[i].Args; got != want {
+		i := slices.IndexFunc(read, func(c *systemCall) bool { return c.Name == call })
+		if got := read[i].Args; got != want {
 			t.Errorf("the arguments of %s are %q, want %q", call, got, want)
 		}
 	}
@@ -341,16 +363,17 @@ func FuzzStrace(f *testing.F) {
 		for line := range strings.SplitSeq(text, "\n") {
 			p.line(line)
 		}
-		calls := p.tell(func(netip.AddrPort) int { return 0 })
-		for _, h := range calls.Events {
+		p.nameForks()
+		actors := slices.Clone(p.actors)
+		for _, e := range toldBy(p, netip.AddrPort{}).Events {
 			actor := ""
-			if h.Call != nil {
-				actor = h.Call.Actor
+			if e.Call != nil {
+				actor = e.Call.Actor
 			} else {
-				actor = h.Life.Actor
+				actor = e.Life.Actor
 			}
-			if !slices.ContainsFunc(calls.Actors, func(a diagram.Actor) bool { return a.ID == actor }) {
-				t.Errorf("%+v is done by nobody", h.Event)
+			if !slices.ContainsFunc(actors, func(a diagram.Actor) bool { return a.ID == actor }) {
+				t.Errorf("%+v is done by nobody", e)
 			}
 		}
 	})

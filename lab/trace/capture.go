@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 	"unsafe"
@@ -26,16 +27,16 @@ type Packet struct {
 }
 
 // A capture collects the packets of one port.
-//
-// It is a plain packet(7) socket. The library for it, gopacket, has a table of
-// all protocols that takes 0.2 ms to set up whenever a program that links it
-// starts, and our process model starts this program once for each client.
 type capture struct {
 	file *os.File
 	done chan error // why reading ended
 
+	spare []byte // catchUp's
+
 	mu      sync.Mutex // guards what follows
-	packets []Packet
+	packets []Packet   // those that were not taken
+	all     int        // that there were
+	lost    int        // for which the kernel, or we, had no room
 }
 
 // openCapture begins to capture. The socket is deaf, by protocol 0, until its
@@ -45,7 +46,7 @@ func openCapture(port uint16) (*capture, error) {
 	if err != nil {
 		return nil, fmt.Errorf("packet socket: %w", err)
 	}
-	c := &capture{file: os.NewFile(uintptr(fd), "packets"), done: make(chan error, 1)}
+	c := &capture{file: os.NewFile(uintptr(fd), "packets"), done: make(chan error, 1), spare: make([]byte, 1<<17+128)}
 	if err := tap(fd, port); err != nil {
 		c.file.Close()
 		return nil, fmt.Errorf("packet socket: %w", err)
@@ -164,7 +165,11 @@ func (c *capture) receive(fd int, buf, control []byte) error {
 		p := Packet{At: stamp(control[:controls]), Length: n}
 		p.Frame = append(p.Frame, buf[:min(n, len(buf))]...)
 		c.mu.Lock()
-		c.packets = append(c.packets, p)
+		if c.all++; len(c.packets) < room {
+			c.packets = append(c.packets, p)
+		} else {
+			c.lost++
+		}
 		c.mu.Unlock()
 	}
 }
@@ -181,34 +186,62 @@ func stamp(control []byte) time.Time {
 	return time.Now().Round(0)
 }
 
-// count is how many packets there are so far.
+// count is how many packets there were so far.
 func (c *capture) count() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.packets)
+	return c.all
 }
 
-// close ends the capture. It returns the packets, and how many the kernel had
-// no room for.
+// lostSoFar is how many the kernel, or we, had no room for.
+func (c *capture) lostSoFar() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lost
+}
+
+// catchUp takes what came since read was last told to look.
+func (c *capture) catchUp() (err error) {
+	control, err := c.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	control.Control(func(fd uintptr) {
+		err = c.receive(int(fd), c.spare[:1<<17], c.spare[1<<17:])
+		if err == unix.EAGAIN {
+			err = nil
+		}
+		statistics, failed := unix.GetsockoptTpacketStats(int(fd), unix.SOL_PACKET, unix.PACKET_STATISTICS) // since the last time
+		if err = errors.Join(err, failed); failed == nil {
+			c.mu.Lock()
+			c.lost += int(statistics.Drops)
+			c.mu.Unlock()
+		}
+	})
+	return err
+}
+
+// take hands over the packets up to a time, in the order of time.
+func (c *capture) take(until time.Time) []Packet {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	slices.SortStableFunc(c.packets, func(a, b Packet) int { return a.At.Compare(b.At) })
+	n := 0
+	for n < len(c.packets) && !c.packets[n].At.After(until) {
+		n++
+	}
+	taken := slices.Clone(c.packets[:n])
+	c.packets = slices.Delete(c.packets, 0, n)
+	return taken
+}
+
+// close ends the capture. It returns the packets that were not taken, and how
+// many the kernel had no room for.
 func (c *capture) close() (packets []Packet, lost int, err error) {
 	defer c.file.Close()
 	if err := c.file.SetReadDeadline(time.Unix(1, 0)); err != nil {
 		return nil, 0, err
 	}
-	err = <-c.done
-	control, err2 := c.file.SyscallConn()
-	if err2 != nil {
-		return c.packets, 0, errors.Join(err, err2)
-	}
-	control.Control(func(fd uintptr) {
-		// what came since read was last told to look
-		if late := c.receive(int(fd), make([]byte, 1<<17), make([]byte, 128)); late != unix.EAGAIN {
-			err = errors.Join(err, late)
-		}
-		statistics, failed := unix.GetsockoptTpacketStats(int(fd), unix.SOL_PACKET, unix.PACKET_STATISTICS)
-		if err = errors.Join(err, failed); failed == nil {
-			lost = int(statistics.Drops)
-		}
-	})
-	return c.packets, lost, err
+	err = errors.Join(<-c.done, c.catchUp())
+	return c.packets, c.lost, err
 }

@@ -3,7 +3,6 @@ package trace
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"runtime"
 	"strconv"
 	"sync"
@@ -19,34 +18,39 @@ import (
 // other, and sleeps in them as the program would. The scene says what to call
 // and goes on at once.
 type client struct {
-	id   string // "client 1"
-	addr netip.AddrPort
+	number int
+	id     string // "client 1"
+	addr   netip.AddrPort
+	log    *account // of its calls
 
 	mu    sync.Mutex // guards what follows
 	more  sync.Cond  // tells of todo and over
 	todo  []func()
 	over  bool // no more calls
-	calls []*call
-	fd    int // -1: it has none
+	calls int
+	now   string // the call that it is in; "": none
+	fd    int    // -1: it has none
 	local netip.AddrPort
 	tid   int
 	ended chan struct{}
+
+	wake    int    // an eventfd(2) that tells attend of todo and over; -1: it waits for todo alone
+	reading bool   // it reads what comes
+	owed    []byte // what it is to send
 }
 
-// A call is one of a client's system calls.
-type call struct {
-	diagram.Call
-	begin, end time.Time // end is zero until it returns
-	data       []byte    // sent or received
-	errno      unix.Errno
-}
-
-func newClient(number int, server netip.AddrPort) *client {
-	c := &client{id: fmt.Sprintf("client %d", number), addr: server, fd: -1, ended: make(chan struct{})}
+func newClient(number int, server netip.AddrPort, log *account) *client {
+	c := &client{number: number, id: clientName(number), addr: server, log: log, fd: -1, wake: -1, ended: make(chan struct{})}
 	c.more.L = &c.mu
+	log.mu.Lock()
+	log.enters(c.id, c.id)
+	log.actors[len(log.actors)-1].Kind = diagram.ClientProgram
+	log.mu.Unlock()
 	go c.run()
 	return c
 }
+
+func clientName(number int) string { return fmt.Sprintf("client %d", number) }
 
 // run is the client's thread.
 func (c *client) run() {
@@ -58,12 +62,22 @@ func (c *client) run() {
 	c.tid = unix.Gettid()
 	for {
 		for len(c.todo) == 0 && !c.over {
-			c.more.Wait()
+			if c.wake < 0 {
+				c.more.Wait()
+				continue
+			}
+			c.mu.Unlock()
+			c.attend()
+			c.mu.Lock()
 		}
 		if c.over {
 			if c.fd >= 0 {
 				unix.Close(c.fd)
 				c.fd = -1
+			}
+			if c.wake >= 0 {
+				unix.Close(c.wake)
+				c.wake = -1
 			}
 			return
 		}
@@ -81,12 +95,20 @@ func (c *client) then(do func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.todo = append(c.todo, do)
-	c.more.Signal()
+	c.signal()
 }
 
-// makes makes a call and takes down how it went. It slept if the kernel took
-// the thread off its processor at the thread's own wish: getrusage(2),
-// ru_nvcsw. It returns the data that the call sent or received.
+// signal tells the client's thread that there is something to do. The caller
+// holds mu.
+func (c *client) signal() {
+	c.more.Signal()
+	if c.wake >= 0 {
+		unix.Write(c.wake, []byte{7: 1})
+	}
+}
+
+// makes makes a call and takes down how it went. It returns the data that the
+// call sent or received.
 func (c *client) makes(name, args string, do func(fd int) (result string, data []byte, err error)) []byte {
 	c.mu.Lock()
 	if c.over {
@@ -94,23 +116,33 @@ func (c *client) makes(name, args string, do func(fd int) (result string, data [
 		return nil
 	}
 	fd := c.fd
-	made := &call{Call: diagram.Call{Actor: c.id, Name: name, Args: arguments(fd, args)}}
-	c.calls = append(c.calls, made)
-	made.begin = time.Now()
+	c.calls++
+	c.now = name
+	tid := c.tid
 	c.mu.Unlock()
+
+	made := &systemCall{Call: diagram.Call{Actor: c.id, Name: name, Args: arguments(fd, args)}, of: c, tid: tid}
+	c.log.mu.Lock()
+	made.begin = time.Now()
+	c.log.begins(made)
+	c.log.mu.Unlock()
 
 	before := switches()
 	result, data, err := do(fd)
-	slept := switches() > before
+	gaveUp := switches() > before
 	end := time.Now()
 
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	made.end, made.Slept, made.Result, made.data = end, slept, result, data
+	c.now = ""
+	c.mu.Unlock()
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
+	made.data = data
 	if err != nil {
 		made.errno, _ = err.(unix.Errno)
-		made.Result = unix.ErrnoName(made.errno)
+		result = unix.ErrnoName(made.errno)
 	}
+	c.log.returns(made, end, result, gaveUp)
 	return data
 }
 
@@ -125,6 +157,8 @@ func arguments(fd int, others string) string {
 	return strconv.Itoa(fd) + ", " + others
 }
 
+// switches is how often the kernel took this thread off its processor at the
+// thread's own wish: getrusage(2), ru_nvcsw.
 func switches() int64 {
 	var usage unix.Rusage
 	unix.Getrusage(unix.RUSAGE_THREAD, &usage)
@@ -153,38 +187,30 @@ func (c *client) address() netip.AddrPort {
 }
 
 // ownEnd is what the client's own descriptor says of the connection.
-func (c *client) ownEnd() end {
+func (c *client) ownEnd() endState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.fd < 0 {
-		return end{}
+		return endState{}
 	}
 	state, known := tcpState(c.fd)
 	unread, _ := unix.IoctlGetInt(c.fd, unix.TIOCINQ)
 	unsent, _ := unix.IoctlGetInt(c.fd, unix.TIOCOUTQ)
-	return end{state, unread, unsent, known}
+	return endState{state, unread, unsent, known}
 }
 
 // look is what the client is doing, and whether it waits.
 func (c *client) look() (doing string, waits bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	doing = fmt.Sprint(len(c.calls), " calls")
+	doing = fmt.Sprint(c.calls, " calls")
 	if len(c.todo) == 0 {
 		return doing, true
 	}
-	if n := len(c.calls); n == 0 || !c.calls[n-1].end.IsZero() {
+	if c.now == "" {
 		return doing, false // between two calls
 	}
-	return doing + ", in the last", asleep(proc.ThreadOf(os.Getpid(), c.tid))
-}
-
-// asleep reports whether a thread of our own sleeps in a call. One that is
-// back from it may sleep too, until the Go runtime has a processor for it: in
-// futex(2).
-func asleep(thread proc.Thread) bool {
-	call, err := thread.Syscall()
-	return thread.State() == 'S' && (err != nil || call.Number != unix.SYS_FUTEX)
+	return doing + ", in the last", asleepIn(proc.ThreadOf(c.tid, c.tid), c.now)
 }
 
 // closed reports whether it has closed its connection. The FIN may come later
@@ -203,24 +229,11 @@ func (c *client) idle() bool {
 	return len(c.todo) == 0
 }
 
-// asleep is the call that it sleeps in, "" if none.
+// asleep is the call that it is in, "" if none.
 func (c *client) asleep() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if n := len(c.calls); n > 0 && c.calls[n-1].end.IsZero() {
-		return c.calls[n-1].Name
-	}
-	return ""
-}
-
-// made are copies of its calls so far.
-func (c *client) made() (all []call) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, made := range c.calls {
-		all = append(all, *made)
-	}
-	return all
+	return c.now
 }
 
 // hangUp ends the client: a call that it sleeps in fails. It may have been just
@@ -232,7 +245,7 @@ func (c *client) hangUp() {
 		if c.fd >= 0 {
 			unix.Shutdown(c.fd, unix.SHUT_RDWR)
 		}
-		c.more.Signal()
+		c.signal()
 		c.mu.Unlock()
 		select {
 		case <-c.ended:

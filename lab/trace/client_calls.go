@@ -76,6 +76,7 @@ func bytesText(n int) string {
 // halfClose finishes sending: shutdown(2).
 func (c *client) halfClose() {
 	c.then(func() {
+		c.flush()
 		c.makes("shutdown", "SHUT_WR", func(fd int) (string, []byte, error) {
 			return "0", nil, unix.Shutdown(fd, unix.SHUT_WR)
 		})

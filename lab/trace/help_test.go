@@ -123,7 +123,7 @@ func play(t *testing.T, scene, model string, rung diagram.Rung) Recording {
 	if !ok {
 		t.Fatalf("no scene %q", scene)
 	}
-	r, err := Record(t.Context(), Options{Scene: scene, Server: serverOf(model, found), Rung: rung, Timeout: 3 * patience})
+	r, err := Record(t.Context(), Options{Scene: scene, Server: serverOf(model, found), Rung: rung, Calls: "proc", Timeout: 3 * patience})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,63 +10,16 @@ import (
 	"socketlab/lab/proc"
 )
 
-// A timed is a segment and when it went, by the wall clock.
-type timed struct {
-	at time.Time
-	diagram.Segment
-}
-
-// infer concludes which segments must have gone, from what the clients' calls
-// returned and from what the kernel's tables said after each step. How the data
-// was cut, and what was acknowledged in between or sent twice, cannot be known:
-// one segment stands for what one call sent or received. Nor can a window.
-func infer(clients []*client, looks []look) (all []timed, number map[*client]int) {
-	guesses := make([]*guess, len(clients))
-	for i, c := range clients {
-		g := &guess{client: c}
-		guesses[i] = g
-		type clue struct {
-			at   time.Time
-			take func()
-		}
-		var clues []clue
-		for _, made := range c.made() {
-			if made.Name == "connect" {
-				g.opens = made.begin
-			}
-			if !made.end.IsZero() { // else a look sees what it has done so far
-				clues = append(clues, clue{made.end, func() { g.returned(made) }})
-			}
-		}
-		for _, l := range looks {
-			if i < len(l.ends) {
-				clues = append(clues, clue{l.at, func() { g.looked(l.at, l.ends[i][0], l.ends[i][1]) }})
-			}
-		}
-		slices.SortStableFunc(clues, func(a, b clue) int { return a.at.Compare(b.at) })
-		for _, clue := range clues {
-			clue.take()
-		}
-	}
-	guesses = slices.DeleteFunc(guesses, func(g *guess) bool { return len(g.segments) == 0 })
-	slices.SortStableFunc(guesses, func(a, b *guess) int { return a.segments[0].at.Compare(b.segments[0].at) })
-	number = map[*client]int{}
-	for i, g := range guesses {
-		number[g.client] = i + 1
-		for _, s := range g.segments {
-			s.Conn = i + 1
-			all = append(all, s)
-		}
-	}
-	slices.SortStableFunc(all, func(a, b timed) int { return a.at.Compare(b.at) })
-	return all, number
-}
-
-// A guess is what is concluded of one connection so far. Its arrays have the
-// client's end first.
+// A guess is what is concluded of one connection so far, from what the client's
+// calls returned and from what the kernel's tables said. How the data was cut,
+// and what was acknowledged in between or sent twice, cannot be known: one
+// segment stands for what one call sent or received. Nor can a window.
+//
+// Its arrays have the client's end first.
 type guess struct {
-	client   *client
-	segments []timed
+	emits func(at time.Time, s diagram.Segment) // takes the segments
+	begun bool                                  // there was one
+	last  time.Time                             // when the latest was sent
 
 	opens, closes time.Time // when the client called connect and close; zero: it did not
 	open          bool
@@ -81,9 +34,10 @@ const theClient, theServer = 0, 1
 
 // emit adds a segment.
 func (g *guess) emit(at time.Time, from int, f flags, length int, data []byte) {
-	if n := len(g.segments); n > 0 && at.Before(g.segments[n-1].at) {
-		at = g.segments[n-1].at
+	if at.UnixNano() < g.last.UnixNano() {
+		at = g.last
 	}
+	g.begun, g.last = true, at
 	to := 1 - from
 	s := diagram.Segment{
 		FromClient: from == theClient, Flags: f.String(), Seq: g.next[from],
@@ -98,11 +52,11 @@ func (g *guess) emit(at time.Time, from int, f flags, length int, data []byte) {
 	}
 	g.fin[from] = g.fin[from] || f.has(fin)
 	g.reset = g.reset || f.has(rst)
-	g.segments = append(g.segments, timed{at, s})
+	g.emits(at, s)
 }
 
 func (g *guess) emitSyn() {
-	if len(g.segments) == 0 {
+	if !g.begun {
 		g.emit(g.opens, theClient, syn, 0, nil)
 	}
 }
@@ -114,7 +68,7 @@ func (g *guess) emitFin(at time.Time, from int) {
 }
 
 // returned takes note of what a call of the client's returned.
-func (g *guess) returned(made call) {
+func (g *guess) returned(made *systemCall) {
 	failed := made.errno != 0
 	switch {
 	case made.Name == "connect" && !failed:
@@ -153,7 +107,7 @@ func (g *guess) arrived(at time.Time, bytes uint32, last []byte) {
 }
 
 // looked takes note of the states that the kernel's table has.
-func (g *guess) looked(at time.Time, c, s end) {
+func (g *guess) looked(at time.Time, c, s endState) {
 	if c.known && c.state == proc.SynSent {
 		g.emitSyn()
 	}

@@ -13,7 +13,7 @@ import (
 // connections of the scene.
 type look struct {
 	at      time.Time
-	ends    [][2]end      // of each client's connection: the client's, the server's
+	ends    [][2]endState // of each client's connection: the client's, the server's
 	queue   int           // length of the accept queue
 	limit   int           // how many it holds; 0: the table does not say
 	family  []relative    // the server and its children
@@ -30,8 +30,8 @@ type relative struct {
 	zombie               bool
 }
 
-// An end is one end of a connection.
-type end struct {
+// An endState is what is known of one end of a connection.
+type endState struct {
 	state          proc.State // Closed: there is none
 	unread, unsent int
 	known          bool // the table says so; else nothing is known
@@ -84,12 +84,12 @@ func (l look) sees() string {
 
 // lookAtSockets finds both ends of each connection, and the listening socket.
 func (s *stage) lookAtSockets(l *look) error {
-	l.ends = make([][2]end, len(s.clients))
+	l.ends = make([][2]endState, len(s.clients))
 	if s.diagnosis == nil {
 		return s.lookAtTable(l)
 	}
 	server := s.server.Addr()
-	find := func(c *client) (both [2]end, err error) {
+	find := func(c *client) (both [2]endState, err error) {
 		local := c.address()
 		if !local.IsValid() {
 			return both, nil
@@ -118,11 +118,11 @@ func (s *stage) lookAtSockets(l *look) error {
 
 // endOf is what the table says of a connection. Where there is none, it may
 // have found the socket that listens instead.
-func endOf(s proc.Socket, ok bool) end {
+func endOf(s proc.Socket, ok bool) endState {
 	if !ok || s.State == proc.Listen {
-		return end{state: proc.Closed, known: true}
+		return endState{state: proc.Closed, known: true}
 	}
-	e := end{s.State, s.Unread, s.Unsent, true}
+	e := endState{s.State, s.Unread, s.Unsent, true}
 	switch s.State {
 	case proc.CloseWait, proc.LastAck, proc.Closing:
 		e.unread = max(0, e.unread-1) // the kernel counts an unread FIN as a byte
@@ -138,7 +138,7 @@ func (s *stage) lookAtTable(l *look) error {
 	for i, c := range s.clients {
 		l.ends[i][0] = c.ownEnd()
 		if local := c.address(); local.IsValid() {
-			l.ends[i][1] = end{state: proc.Closed, known: err == nil}
+			l.ends[i][1] = endState{state: proc.Closed, known: err == nil}
 			for _, socket := range sockets {
 				if socket.Remote == local {
 					l.ends[i][1] = endOf(socket, true)

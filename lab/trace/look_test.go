@@ -26,8 +26,12 @@ func staged(t *testing.T, model string) *stage {
 	t.Cleanup(func() { diagnosis.Close() })
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	s := &stage{ctx: ctx, server: server, diagnosis: diagnosis}
-	t.Cleanup(s.hangUp)
+	s := &stage{ctx: ctx, watched: &watched{server: server, diagnosis: diagnosis}}
+	t.Cleanup(func() {
+		for _, c := range s.clients {
+			c.hangUp()
+		}
+	})
 	return s
 }
 
@@ -47,7 +51,7 @@ func TestTableAgreesWithSockDiag(t *testing.T) {
 		t.Fatal(s.err)
 	}
 	asked, listed := s.looks[len(s.looks)-1], look{}
-	listed.ends = make([][2]end, len(s.clients))
+	listed.ends = make([][2]endState, len(s.clients))
 	if err := s.lookAtTable(&listed); err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,3 @@
-// Package trace records what really happens between clients and a server: the
-// packets, the states of both ends, and the calls of the programs, merged into
-// one list of events in order of time.
-//
-// It has three ways to know of the packets. With the right to capture, it
-// captures on the machine's loopback. Without, it plays the scene in a network
-// namespace of its own, where it has the right. Where that is not allowed
-// either, it concludes from the kernel's tables which segments there must have
-// been, and marks each of them.
 package trace
 
 import (
@@ -17,7 +8,6 @@ import (
 	"time"
 
 	"socketlab/lab/diagram"
-	"socketlab/lab/proc"
 	"socketlab/lab/subject"
 )
 
@@ -26,11 +16,11 @@ type Options struct {
 	Scene   string        // its name, one of Scenes
 	Server  subject.Spec  // what serves; it must give the scene's Service and Backlog
 	Rung    diagram.Rung  // how to see the segments; "": as well as possible here
-	Calls   string        // how to see the server's calls, a name of sources; "": not at all
+	Calls   string        // how to see the server's calls, a name of sources; "": as well as possible here
 	Timeout time.Duration // how long the scene may take; 0: 10 s
 }
 
-// A Recording is what was seen.
+// A Recording is a stream that has ended, of one server.
 type Recording struct {
 	Trace   diagram.Trace
 	Packets []Packet // one for each segment in Trace, in the same order; none if they are inferred
@@ -77,7 +67,7 @@ func Record(ctx context.Context, o Options) (Recording, error) {
 	r, err := record(ctx, o, o.Rung)
 	var taken *subject.PortError
 	for try := 0; try < 3 && o.Server.Port == 0 && errors.As(err, &taken); try++ {
-		r, err = record(ctx, o, o.Rung) // another lab was quicker: see record
+		r, err = record(ctx, o, o.Rung) // another lab was quicker: see watchServer
 	}
 	if o.Rung == diagram.Inferred {
 		r.Trace.Missing = append(r.Trace.Missing, "the segments were not seen; "+climb)
@@ -95,38 +85,124 @@ func record(ctx context.Context, o Options, rung diagram.Rung) (Recording, error
 		o.Timeout = 10 * time.Second
 	}
 	spec := o.Server
-	eyes, err := openEyes(&spec, rung, o.Calls)
+	w, err := watchServer(ctx, &spec, rung, o.Calls, false)
 	if err != nil {
 		return Recording{}, err
 	}
-	defer eyes.close()
-	s, r := &stage{capture: eyes.capture}, &recorder{}
-	if s.diagnosis, err = proc.OpenDiagnosis(); err == nil {
-		defer s.diagnosis.Close()
-	} else {
-		r.misses("states are confirmed by /proc/net/tcp alone: %v", err)
-	}
+	defer w.end()
 	offset := clockOffset()
-	r.begin = time.Now()
-	if s.server, err = subject.Start(ctx, spec); err != nil {
+	w.begin = time.Now()
+	if err := w.start(ctx, spec); err != nil {
 		return Recording{}, err
 	}
-	defer s.server.Stop()
-	if err := eyes.attach(s.server); err != nil {
-		return Recording{}, err
-	}
-	defer s.hangUp()
+	s := &stage{watched: w}
+	defer s.letGo()
 	if err := s.play(ctx, scene, o.Timeout); errors.Is(err, errStuck) {
-		r.misses("%v", err)
+		w.misses("%v", err)
 	} else if err != nil {
 		return Recording{}, err
 	}
-	r.end = time.Now()
+	r := recorder{}
+	end := w.sinceBegin(time.Now())
+	w.source.finish()
+	w.tell(end, r.add)
 	if s.busy {
-		r.misses("the server never came to rest, so steps may overlap: it uses CPU while nothing happens")
+		w.misses("the server never came to rest, so steps may overlap: it uses CPU while nothing happens")
 	}
 	if moved := clockOffset() - offset; moved.Abs() > time.Millisecond {
-		r.misses("the clock was set meanwhile, by %v, so the order of events may be wrong; record again", moved)
+		w.misses("the clock was set meanwhile, by %v, so the order of events may be wrong; record again", moved)
 	}
-	return r.recording(s, scene, eyes)
+	for _, l := range s.looks {
+		r.trace.Steps = append(r.trace.Steps, w.sinceBegin(l.at))
+	}
+	return r.recording(w, scene.Name, end)
+}
+
+var serversKernel = diagram.Actor{ID: "kernel/server", Name: "server's kernel", Kind: diagram.ServerKernel}
+
+func (w *watched) misses(format string, args ...any) {
+	w.missing = append(w.missing, fmt.Sprintf(format, args...))
+}
+
+// A recorder collects the events of one server.
+type recorder struct {
+	trace   diagram.Trace
+	packets []Packet
+	calls   map[int64]*diagram.Call // by id: those that have not returned
+	left    int                     // events for which there was no room
+}
+
+func (r *recorder) add(e Event) {
+	switch {
+	case e.Lost != nil:
+		r.trace.Missing = append(r.trace.Missing, fmt.Sprintf("%d %s were lost, since the machine was too busy; record again", e.Lost.Count, e.Lost.What))
+	case e.Call != nil && e.Call.Phase != Begins:
+		if begun := r.calls[e.Call.ID]; begun != nil {
+			*begun = e.Call.Call
+		}
+		if e.Call.Phase == Returns {
+			delete(r.calls, e.Call.ID)
+		}
+		return
+	}
+	if e.packet != nil {
+		r.packets = append(r.packets, *e.packet)
+	}
+	d, ok := e.drawn()
+	if !ok {
+		return
+	}
+	r.trace.Events = append(r.trace.Events, d)
+	if d.Call != nil {
+		if r.calls == nil {
+			r.calls = map[int64]*diagram.Call{}
+		}
+		r.calls[e.Call.ID] = d.Call
+	}
+}
+
+// recording is what was collected when it is over: calls that have not returned
+// last until then.
+func (r *recorder) recording(w *watched, scene string, end time.Duration) (Recording, error) {
+	if w.failed != nil {
+		return Recording{}, fmt.Errorf("capture: %w", w.failed)
+	}
+	t := &r.trace
+	t.Schema, t.Scene, t.Subject, t.Rung, t.Source = diagram.Schema, scene, w.name, w.rung, w.calls
+	t.Took = max(end, w.last)
+	if r.left > 0 {
+		t.Missing = append(t.Missing, fmt.Sprintf("the last %d events: only the first %d are kept", r.left, mostKept))
+	}
+	conns := map[string]int{}
+	for _, c := range w.theClients() {
+		conns[c.id] = w.number[c.address()]
+	}
+	for _, e := range t.Events {
+		c := e.Call
+		if c == nil {
+			continue
+		}
+		if c.Conn == 0 {
+			c.Conn = conns[c.Actor]
+		}
+		if c.Result == "" {
+			c.Took = t.Took - e.At
+		}
+	}
+	t.Actors = append(t.Actors, w.programs.actors...)
+	t.Actors = append(t.Actors,
+		diagram.Actor{ID: "kernel/client", Name: "client's kernel", Kind: diagram.ClientKernel},
+		serversKernel,
+	)
+	t.Actors = append(t.Actors, w.source.log().actors...)
+	t.Missing = append(t.Missing, w.cannotSee()...)
+	if w.toldNothing() {
+		t.Missing = append(t.Missing, map[string]string{
+			"probes": "the server's calls: it reports none; only the lab's own models do, others need strace",
+			"strace": "the server's calls: strace told of none",
+			"proc":   "the server's calls: it was never seen asleep in one",
+		}[w.calls])
+		t.Source = ""
+	}
+	return Recording{*t, r.packets}, nil
 }

@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
-
-	"socketlab/lab/diagram"
-	"socketlab/lab/proc"
-	"socketlab/lab/subject"
 )
 
 // A stage is where a scene is played: the server, its clients, and all that
@@ -22,41 +19,22 @@ import (
 // more. So what one step causes is seen before the next one begins, and the
 // same scene gives the same diagram again.
 type stage struct {
-	ctx       context.Context
-	server    *subject.Subject
-	capture   *capture        // nil: the packets cannot be seen
-	diagnosis *proc.Diagnosis // nil: this kernel has none
-	clients   []*client
-
+	*watched
+	ctx   context.Context
 	time  time.Duration // how long the scene may take
 	looks []look        // one after each step
-	notes []Happening
-	held  bool  // the server is stopped, by hold
-	busy  bool  // the server never came to rest
-	err   error // why the scene cannot go on
-}
-
-// A Happening is an event and when it happened, by the wall clock: the clock
-// of the packets' time stamps, and of strace's.
-type Happening struct {
-	At time.Time
-	diagram.Event
-}
-
-// client is one more client.
-func (s *stage) client() *client {
-	c := newClient(len(s.clients)+1, s.server.Addr())
-	s.clients = append(s.clients, c)
-	return c
+	held  bool          // the server is stopped, by hold
+	busy  bool          // the server never came to rest
+	err   error         // why the scene cannot go on
 }
 
 // note says a word beside a client, or to all.
 func (s *stage) note(c *client, text string) {
-	note := diagram.Note{Text: text}
+	actor := ""
 	if c != nil {
-		note.Actor = c.id
+		actor = c.id
 	}
-	s.notes = append(s.notes, Happening{time.Now(), diagram.Event{Note: &note}})
+	s.watched.note(actor, text, FromTheLab)
 }
 
 // errStuck is a step that does not end. What was seen up to there is shown.
@@ -126,6 +104,7 @@ func (s *stage) settle() {
 		if busy || rests || still && l.at.Sub(since) > patience {
 			s.busy = s.busy || busy
 			s.looks = append(s.looks, l)
+			s.compares(l)
 			return
 		}
 		last = l
@@ -133,6 +112,17 @@ func (s *stage) settle() {
 			return
 		}
 	}
+}
+
+// compares has the merger compare what is seen at rest with what was told.
+func (s *stage) compares(l look) {
+	t := tables{at: s.sinceBegin(l.at), queue: l.queue, limit: l.limit, ends: map[netip.AddrPort][2]endState{}, settled: true}
+	for i, ends := range l.ends {
+		if local := s.clients[i].address(); local.IsValid() {
+			t.ends[local] = ends
+		}
+	}
+	s.sees(t)
 }
 
 // until waits for something that a look can see, and until it has settled.
@@ -231,12 +221,9 @@ func (s *stage) play(ctx context.Context, scene Scene, timeout time.Duration) er
 	return fmt.Errorf("%w (after %v)", why, timeout)
 }
 
-// hangUp ends what the scene left open.
-func (s *stage) hangUp() {
+// letGo lets a server go on that the scene has left held.
+func (s *stage) letGo() {
 	if s.held {
 		syscall.Kill(-s.server.Pid(), syscall.SIGCONT)
-	}
-	for _, c := range s.clients {
-		c.hangUp()
 	}
 }

@@ -7,6 +7,20 @@ import (
 	"socketlab/lab/diagram"
 )
 
+const (
+	closed      = "CLOSED"
+	listen      = "LISTEN"
+	synSent     = "SYN_SENT"
+	synReceived = "SYN_RECEIVED"
+	established = "ESTABLISHED"
+	finWait1    = "FIN_WAIT1"
+	finWait2    = "FIN_WAIT2"
+	closeWait   = "CLOSE_WAIT"
+	closing     = "CLOSING"
+	lastAck     = "LAST_ACK"
+	timeWait    = "TIME_WAIT"
+)
+
 // A machine is both ends of a connection, going through their states as the
 // segments come: RFC 9293, section 3.3.2. Names are the kernel's, as in ss(8).
 //
@@ -20,7 +34,7 @@ type machine struct {
 }
 
 func newMachine(conn int) *machine {
-	return &machine{conn: conn, states: [2]string{"CLOSED", "LISTEN"}}
+	return &machine{conn: conn, states: [2]string{closed, listen}}
 }
 
 // pass lets one segment pass from end to end: the segment, and the states that
@@ -53,15 +67,15 @@ func (m *machine) sends(end int, s diagram.Segment, f flags) string {
 	}
 	switch {
 	case f.has(rst):
-		return "CLOSED"
-	case f.has(syn) && !f.has(ack) && state == "CLOSED":
-		return "SYN_SENT"
-	case f.has(syn) && f.has(ack) && state == "LISTEN":
-		return "SYN_RECEIVED" // not at the SYN: a full queue lets it fall
-	case f.has(fin) && (state == "ESTABLISHED" || state == "SYN_RECEIVED"):
-		return "FIN_WAIT1"
-	case f.has(fin) && state == "CLOSE_WAIT":
-		return "LAST_ACK"
+		return closed
+	case f.has(syn) && !f.has(ack) && state == closed:
+		return synSent
+	case f.has(syn) && f.has(ack) && state == listen:
+		return synReceived // not at the SYN: a full queue lets it fall
+	case f.has(fin) && (state == established || state == synReceived):
+		return finWait1
+	case f.has(fin) && state == closeWait:
+		return lastAck
 	}
 	return state
 }
@@ -71,33 +85,33 @@ func (m *machine) receives(end int, s diagram.Segment, f flags) string {
 	state := m.states[end]
 	switch {
 	case f.has(rst):
-		return "CLOSED"
-	case f.has(syn) && f.has(ack) && state == "SYN_SENT":
-		return "ESTABLISHED"
+		return closed
+	case f.has(syn) && f.has(ack) && state == synSent:
+		return established
 	case f.has(syn):
 		return state
 	}
 	if f.has(ack) {
 		finAcked := m.fins[end] != 0 && int32(s.Ack-m.fins[end]) >= 0
 		switch {
-		case state == "SYN_RECEIVED":
-			state = "ESTABLISHED"
-		case finAcked && state == "FIN_WAIT1":
-			state = "FIN_WAIT2"
-		case finAcked && state == "CLOSING":
-			return "TIME_WAIT"
-		case finAcked && state == "LAST_ACK":
-			return "CLOSED"
+		case state == synReceived:
+			state = established
+		case finAcked && state == finWait1:
+			state = finWait2
+		case finAcked && state == closing:
+			return timeWait
+		case finAcked && state == lastAck:
+			return closed
 		}
 	}
 	if f.has(fin) {
 		switch state {
-		case "ESTABLISHED":
-			return "CLOSE_WAIT"
-		case "FIN_WAIT1":
-			return "CLOSING"
-		case "FIN_WAIT2":
-			return "TIME_WAIT"
+		case established:
+			return closeWait
+		case finWait1:
+			return closing
+		case finWait2:
+			return timeWait
 		}
 	}
 	return state

@@ -61,14 +61,15 @@ func comes(flags string, seq, ack uint32) diagram.Segment {
 // A table that says something else is not hidden.
 func TestContradiction(t *testing.T) {
 	states := newMachine(1).pass(0, goes("SYN", 0, 0))
-	if text := confirm(states, 1, 1, true, end{state: proc.SynSent, known: true}); text != "" || !states[1].State.Confirmed {
+	latest, client := states[1].State, end{1, true}
+	if text := confirm(latest, true, client, endState{state: proc.SynSent, known: true}); text != "" || !states[1].State.Confirmed {
 		t.Errorf("the same state: %q, confirmed: %v", text, states[1].State.Confirmed)
 	}
-	text := confirm(states, 1, 1, true, end{state: proc.Established, known: true})
+	text := confirm(latest, true, client, endState{state: proc.Established, known: true})
 	if !strings.Contains(text, "ESTABLISHED") || !strings.Contains(text, "SYN_SENT") {
 		t.Errorf("another state: %q; want both named", text)
 	}
-	if text := confirm(states, 1, 1, true, end{}); text != "" {
+	if text := confirm(latest, true, client, endState{}); text != "" {
 		t.Errorf("where nothing is known: %q", text)
 	}
 }

@@ -1,16 +1,17 @@
 package trace
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net/netip"
 	"slices"
-	"sync"
+	"strings"
 	"time"
 
 	"socketlab/lab/diagram"
-	"socketlab/lab/proc"
 	"socketlab/lab/subject"
 )
 
@@ -20,173 +21,212 @@ type Watching struct {
 	Screen   io.Writer // where the diagram grows
 	Style    diagram.Style
 	Keyboard io.Reader // passed on to the server, line by line; nil: there is none
+	Keep     bool      // what is drawn is recorded too
 
 	// Begins is told where the server listens, and what cannot be seen here.
 	Begins func(at netip.AddrPort, missing []string)
 }
 
-const (
-	watchEvery = 20 * time.Millisecond
-
-	// heldBack is how long what was seen is kept, until what was seen later but
-	// happened earlier has come in too: no effect is drawn before its cause.
-	heldBack = 3 * watchEvery
-)
-
-// A watch is a server that somebody plays with, and what was seen so far.
-type watch struct {
-	server    *subject.Subject
-	eyes      *eyes
-	follower  *follower
-	diagnosis *proc.Diagnosis // nil: this kernel has none
-	growing   *diagram.Growing
-	begin     time.Time
-
-	decoder  decoder
-	captured int                  // packets that were taken over
-	conns    map[int]*watchedConn // by number
-	number   map[netip.AddrPort]int
-	queue    stable // of those who wait for accept
-	looked   time.Time
-	columns  columns
-
-	mu   sync.Mutex // guards what follows
-	said []item     // notes: what the server prints, what the operator types
-
-	waiting []item // seen, and not told yet
-	beats   []diagram.Beat
-	last    time.Duration
-	trace   diagram.Trace
-	packets []Packet
-	places  map[int]int // of a call, in trace.Events
-}
-
-// A stable number is told when it was the same twice.
-type stable struct{ seen, told int }
-
-// changes reports whether there is a new number to be told.
-func (s *stable) changes(n int) bool {
-	same := n == s.seen
-	s.seen = n
-	if !same || n == s.told {
-		return false
-	}
-	s.told = n
-	return true
-}
+// mostKept is how many events are recorded of what is watched.
+const mostKept = 1 << 20
 
 // Watch starts a server and draws what happens to it, until the context or the
-// server ends. Then it returns all that was drawn. Nothing is left running.
+// server ends. It returns the recording, if that is to be kept. Nothing is left
+// running.
 func Watch(ctx context.Context, o Watching) (Recording, error) {
-	w := &watch{
-		conns: map[int]*watchedConn{}, number: map[netip.AddrPort]int{}, places: map[int]int{},
-		decoder: decoder{latest: map[netip.AddrPort]*conn{}}, columns: newColumns(),
-	}
-	if err := w.start(ctx, o); err != nil {
+	s, err := Open(ctx, []subject.Spec{o.Server}, StreamOptions{})
+	if err != nil {
 		return Recording{}, err
 	}
-	defer w.eyes.close()
-	defer w.server.Stop()
-	if w.diagnosis != nil {
-		defer w.diagnosis.Close()
-	}
+	defer s.Close()
+	w := s.servers[0]
 	if o.Begins != nil {
-		o.Begins(w.server.Addr(), w.eyes.missing)
+		o.Begins(w.server.Addr(), w.cannotSee())
 	}
 	if o.Keyboard != nil {
 		go w.operate(o.Keyboard)
 	}
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
+	v := view{
+		keep: o.Keep, columns: newColumns(), acts: map[string]bool{}, passed: map[int64]bool{}, states: map[int][2]string{},
+		growing: diagram.Grow(o.Screen, o.Style, "watch: "+w.name),
+	}
+	if err := s.Run(ctx, v.draw); err != nil {
+		return Recording{}, err
+	}
+	r, err := v.recorder.recording(w, "watch", w.sinceBegin(time.Now()))
+	if err != nil {
+		return Recording{}, err
+	}
+	r.Trace.Actors = once(slices.Concat([]diagram.Actor{serversKernel}, v.columns.all, v.starters(w)))
+	return r, v.growing.Close(r.Trace)
+}
+
+// A view draws events as they come.
+type view struct {
+	keep     bool
+	growing  *diagram.Growing
+	columns  columns
+	recorder recorder
+	acts     map[string]bool   // threads that have done more than a runtime's own do
+	passed   map[int64]bool    // calls that are not drawn
+	states   map[int][2]string // of connections that are open, client's and server's
+	beats    []diagram.Beat
+}
+
+// draw draws events, with columns for all whom they are about.
+func (v *view) draw(events []Event) error {
+	begun := map[int64]int{} // by call: its place in beats
+	for _, e := range events {
+		if e.Actor != nil && e.Actor.Kind == diagram.ServerThread {
+			v.columns.names(*e.Actor)
+		}
+		if e.End != nil {
+			e.Note = &diagram.Note{Text: "the server ended: " + e.End.How}
+		}
+		if v.idles(e) {
+			continue
+		}
+		v.record(e)
+		d, drawn := e.drawn()
+		if !drawn {
+			continue
+		}
+		switch c := e.Call; {
+		case c == nil:
+			v.comes(d)
+			v.beats = append(v.beats, diagram.Beat{Event: d})
+			if d.Life != nil && d.Life.Event != "begins" {
+				v.columns.leaves(*d.Life)
+			}
+		case c.Phase == Begins:
+			v.columns.calls(*d.Call, false)
+			begun[c.ID] = len(v.beats)
+			v.beats = append(v.beats, diagram.Beat{Event: d, ID: int(c.ID)})
+		case c.Phase == Sleeps:
+			if i, here := begun[c.ID]; here && !v.beats[i].Call.Slept {
+				v.beats[i].Call.Slept = true
+				v.columns.calls(*v.beats[i].Call, false)
+			}
+		case c.Phase == Returns:
+			if i, here := begun[c.ID]; here {
+				v.beats[i].Call.Result = c.Result
+				v.beats[i].Call.Slept = c.Slept
+			}
+			v.columns.calls(*d.Call, true)
+			v.beats = append(v.beats, diagram.Beat{Event: d, Returns: true, ID: int(c.ID)})
+		}
+	}
+	if len(v.beats) == 0 {
+		return nil
+	}
+	if v.columns.change(v.beats) {
+		v.growing.Columns(v.columns.shown, v.columns.idle, v.columns.clients)
+	}
+	err := v.growing.Draw(v.beats)
+	for _, b := range v.beats {
+		if s := b.State; s != nil && over(v.states[s.Conn]) {
+			v.columns.goes(s.Conn)
+			delete(v.states, s.Conn)
+		}
+	}
+	v.beats = nil
+	return err
+}
+
+// comes notices connections, and the states of their ends.
+func (v *view) comes(e diagram.Event) {
+	if e.Segment != nil {
+		v.columns.comes(e.Segment.Conn)
+	}
+	if s := e.State; s != nil {
+		v.columns.comes(s.Conn)
+		states, known := v.states[s.Conn]
+		if !known {
+			states = [2]string{closed, listen}
+		}
+		which := theServer
+		if s.Client {
+			which = theClient
+		}
+		states[which] = s.To
+		v.states[s.Conn] = states
+	}
+}
+
+func (v *view) record(e Event) {
+	switch {
+	case !v.keep:
+	case len(v.recorder.trace.Events) < mostKept:
+		v.recorder.add(e)
+	case e.drawnNew():
+		v.recorder.left++
+	}
+}
+
+// idles reports whether an event is of no interest: it is about a thread which
+// so far only starts others, or waits for those who do the work.
+func (v *view) idles(e Event) bool {
+	switch {
+	case e.Life != nil:
+		return strings.Contains(e.Life.Actor, "/") && !v.acts[e.Life.Actor]
+	case e.Call == nil || !strings.Contains(e.Call.Actor, "/"):
+		return false
+	case e.Call.Phase == Begins && !v.acts[e.Call.Actor]:
+		v.acts[e.Call.Actor] = e.Call.Conn > 0 || !isFork(e.Call.Name) && !strings.HasPrefix(e.Call.Name, "epoll_")
+		if !v.acts[e.Call.Actor] {
+			v.passed[e.Call.ID] = true
+		}
+	}
+	passed := v.passed[e.Call.ID]
+	if e.Call.Phase == Returns {
+		delete(v.passed, e.Call.ID)
+	}
+	return passed
+}
+
+// starters are those who started somebody, and perhaps did nothing else.
+func (v *view) starters(w *watched) (all []diagram.Actor) {
+	for _, a := range w.source.log().actors {
+		if slices.ContainsFunc(v.recorder.trace.Events, func(e diagram.Event) bool { return e.Life != nil && e.Life.By == a.ID }) {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// operate passes the keyboard on.
+func (w *watched) operate(keyboard io.Reader) {
+	typed := bufio.NewReader(keyboard)
 	for {
-		select {
-		case <-tick.C:
-			now := time.Now()
-			if err := w.look(now); err != nil {
-				return Recording{}, err
-			}
-			if err := w.tell(now.Add(-heldBack)); err != nil {
-				return Recording{}, err
-			}
-		case <-w.server.Exited():
-			ending, _ := w.server.Ending()
-			w.note(fmt.Sprintf("the server ended: %v", ending))
-			time.Sleep(watchEvery) // strace writes its last lines
-			return w.finish()
-		case <-ctx.Done():
-			return w.finish()
+		line, err := typed.ReadString('\n')
+		if line != "" {
+			w.note("", fmt.Sprintf("the operator types %q", strings.TrimSuffix(line, "\n")), FromTheLab)
+			io.WriteString(w.server.Operator(), line)
+		}
+		if err != nil {
+			w.server.Operator().Close()
+			return
 		}
 	}
 }
 
-func (w *watch) start(ctx context.Context, o Watching) (err error) {
-	spec := o.Server
-	w.begin = time.Now()
-	spec.Stdout = &lines{tell: w.prints}
-	if spec.Kind != "model" { // ours announces itself there
-		spec.Stderr = &lines{tell: w.prints}
-	}
-	if w.eyes, err = openBest(ctx, &spec); err != nil {
-		return err
-	}
-	w.diagnosis, _ = proc.OpenDiagnosis()
-	if w.server, err = subject.Start(ctx, spec); err != nil {
-		w.eyes.close()
-		return err
-	}
-	if err := w.eyes.attach(w.server); err != nil {
-		w.server.Stop()
-		w.eyes.close()
-		return err
-	}
-	w.looked = time.Now() // nobody could connect before
-	w.follower = follow(w.eyes.source)
-	w.decoder.port = spec.Port
-	w.trace = diagram.Trace{
-		Schema: diagram.Schema, Scene: "watch", Subject: spec.Name,
-		Rung: w.eyes.rung, Source: w.eyes.calls, Missing: w.eyes.missing,
-		Actors: []diagram.Actor{{ID: "kernel/server", Name: "server's kernel", Kind: diagram.ServerKernel}},
-	}
-	w.growing = diagram.Grow(o.Screen, o.Style, "watch: "+spec.Name)
-	return nil
+// lines is a writer that is told line by line.
+type lines struct {
+	half []byte
+	tell func(line string)
 }
 
-// finish tells the rest.
-func (w *watch) finish() (Recording, error) {
-	if err := w.look(time.Now()); err != nil {
-		return Recording{}, err
-	}
-	if err := w.tell(time.Now()); err != nil {
-		return Recording{}, err
-	}
-	w.trace.Took = max(w.last, time.Since(w.begin))
-	w.complete()
-	switch w.eyes.source.(type) {
-	case *sampling:
-		w.trace.Missing = append(w.trace.Missing, "calls that did not sleep, and what any returned: install strace (apt-get install strace)")
-	}
-	return Recording{w.trace, w.packets}, w.growing.Close(w.trace)
-}
+// longestLine is how much of a line without an end is kept.
+const longestLine = 64 << 10
 
-// complete fills in of each call what was not known when it began.
-func (w *watch) complete() {
-	a := w.follower.account
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for i, at := range w.places {
-		c, e := a.calls[i], &w.trace.Events[at]
-		call := c.Call
-		call.Conn = w.number[c.client]
-		call.Took = e.Call.Took
-		if e.Call.Result == "" { // it has not returned
-			call.Result, call.Slept, call.Took = "", mayWait(c.Name), w.trace.Took-e.At
+func (l *lines) Write(p []byte) (int, error) {
+	l.half = append(l.half, p...)
+	for {
+		line, rest, found := bytes.Cut(l.half, []byte("\n"))
+		if !found && len(l.half) < longestLine {
+			return len(p), nil
 		}
-		e.Call = &call
-	}
-	for _, e := range w.trace.Events { // who started somebody, and did nothing else
-		i := slices.IndexFunc(a.actors, func(a diagram.Actor) bool { return e.Life != nil && a.ID == e.Life.By })
-		if i >= 0 {
-			w.trace.Actors = once(append(w.trace.Actors, a.actors[i]))
-		}
+		l.tell(string(line))
+		l.half = slices.Clone(rest)
 	}
 }

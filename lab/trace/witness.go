@@ -22,14 +22,12 @@ import (
 // by those who hold it and from what it sees itself. Its methods are called in
 // this order; Called and Note by several goroutines at once.
 type Witness struct {
-	name     string
-	eyes     *eyes
-	recorder recorder
+	name string
+	*watched
 
-	mu      sync.Mutex // guards what follows
-	stage   stage
-	clients map[netip.AddrPort]*client
-	away    []*client // who could not connect: their addresses are not known
+	told    sync.Mutex // guards what follows
+	callers map[netip.AddrPort]*client
+	calls   []*systemCall
 	over    bool
 
 	trace diagram.Trace // these two are known after End
@@ -38,21 +36,17 @@ type Witness struct {
 
 // NewWitness is a witness of what has this name.
 func NewWitness(name string) *Witness {
-	return &Witness{name: name, clients: map[netip.AddrPort]*client{}, err: errors.New("nothing was played")}
+	return &Witness{name: name, callers: map[netip.AddrPort]*client{}, err: errors.New("nothing was played")}
 }
 
 // Prepare is called before the server is started, and may change how it is.
 func (w *Witness) Prepare(spec *subject.Spec) (err error) {
-	w.eyes, err = openBest(context.Background(), spec)
-	w.recorder.begin = time.Now()
+	w.watched, err = watchServer(context.Background(), spec, "", "", false)
 	return err
 }
 
 // Begin is called when the server listens.
-func (w *Witness) Begin(server *subject.Subject) error {
-	w.stage.server, w.stage.capture = server, w.eyes.capture
-	return w.eyes.attach(server)
-}
+func (w *Witness) Begin(server *subject.Subject) error { return w.attach(server) }
 
 // A Made call is one of a client's program that has returned.
 type Made struct {
@@ -68,32 +62,31 @@ type Made struct {
 
 // Called takes down a client's call. Whoever has no name is a visitor.
 func (w *Witness) Called(m Made) {
-	made := &call{begin: m.Begin, end: m.End, data: slices.Clone(m.Data[:min(len(m.Data), diagram.MaxData)])}
+	made := &systemCall{begin: m.Begin, end: m.End, data: slices.Clone(m.Data[:min(len(m.Data), diagram.MaxData)])}
 	made.Call = diagram.Call{Name: m.Name, Args: m.Args, Slept: m.Slept}
 	if m.Name == "send" && len(m.Data) > 0 {
 		made.Args = quoted(m.Data)
 	}
 	made.Result, made.errno = outcome(m)
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.told.Lock()
+	defer w.told.Unlock()
 	if w.over {
 		return
 	}
-	c := w.clients[m.Local]
+	c := w.callers[m.Local]
 	if c == nil || m.Name == "connect" { // a port may be somebody else's by now
 		c = &client{id: "visitor", fd: -1, local: m.Local}
-		w.stage.clients = append(w.stage.clients, c)
 		if m.Local.IsValid() {
-			w.clients[m.Local] = c
+			w.callers[m.Local] = c
 		} else {
 			c.id = "turned away"
-			w.away = append(w.away, c)
 		}
 	}
 	if m.Client != "" {
 		c.id = m.Client
 	}
-	c.calls = append(c.calls, made)
+	made.of = c
+	w.calls = append(w.calls, made)
 }
 
 // quoted is the beginning of what is sent.
@@ -123,33 +116,37 @@ func outcome(m Made) (text string, errno unix.Errno) {
 
 // Note takes down a line that is about nobody's call.
 func (w *Witness) Note(text string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.told.Lock()
+	defer w.told.Unlock()
 	if !w.over {
-		w.stage.note(nil, text)
+		w.note("", text, FromTheLab)
 	}
 }
 
 // Helper reports whether a process beside the server is there for the witness.
 func (w *Witness) Helper(p proc.Process) bool {
-	return w.eyes.calls == "strace" && p.Name == "strace"
+	return w.watched.calls == "strace" && p.Name == "strace"
 }
 
 // End is called when it is over, while the server still runs.
 func (w *Witness) End() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.told.Lock()
+	defer w.told.Unlock()
 	w.over = true
-	w.recorder.end = time.Now()
-	for _, c := range w.stage.clients {
-		for _, made := range c.calls {
-			made.Actor = c.id
-		}
+	for _, made := range w.calls {
+		made.Actor = made.of.id // known by now
+		w.programs.enters(made.Actor, made.Actor)
+		w.programs.begins(made)
 	}
-	r, err := w.recorder.recording(&w.stage, Scene{Name: w.name}, w.eyes)
-	w.trace, w.err = r.Trace, err
-	w.trace.Missing = slices.Concat([]string{}, w.eyes.missing, w.trace.Missing)
-	w.trace.Actors = once(w.trace.Actors)
+	for i := range w.programs.actors {
+		w.programs.actors[i].Kind = diagram.ClientProgram
+	}
+	end := w.sinceBegin(time.Now())
+	w.source.finish()
+	var r recorder
+	w.tell(end, r.add)
+	recording, err := r.recording(w.watched, w.name, end)
+	w.trace, w.err = recording.Trace, err
 	w.knock()
 }
 
@@ -197,7 +194,8 @@ func (w *Witness) Trace() (diagram.Trace, error) { return w.trace, w.err }
 
 // Close gives back what the witness holds.
 func (w *Witness) Close() {
-	if w.eyes != nil {
-		w.eyes.close()
+	if w.watched != nil {
+		w.close()
+		w.source.Close()
 	}
 }

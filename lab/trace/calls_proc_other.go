@@ -1,5 +1,0 @@
-//go:build !amd64
-
-package trace
-
-func waitingOnce(int) string { return "" }
