@@ -3,13 +3,10 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
-	"os/signal"
 	"sync"
 
-	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"socketlab/lab/report"
@@ -32,11 +29,6 @@ func (when colorFlag) style() report.Style {
 		style.Color = term.IsTerminal(1) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	}
 	return style
-}
-
-// untilInterrupt is a context that ends at Ctrl-C, or when kill(1) asks for it.
-func untilInterrupt() (ctx context.Context, stop context.CancelFunc) {
-	return signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 }
 
 // A progress is one line on standard error that says how far a long work has

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/netip"
@@ -47,7 +46,6 @@ func (cmd *traceCmd) watch(color colorFlag) error {
 	}
 	ctx, stop := untilInterrupt()
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends it at once
 	recording, err := trace.Watch(ctx, w)
 	if err != nil && ctx.Err() != nil { // before it had begun
 		return interrupted{}
