@@ -29,10 +29,16 @@ type Row struct {
 // short enough. In a table with a title the names are indented.
 func (t Table) Text(w io.Writer, color bool) {
 	const most = 80
+	if t.Head[0] != "" {
+		t.Rows = slices.Clone(t.Rows)
+		for i := range t.Rows {
+			t.Rows[i].Name = " " + t.Rows[i].Name
+		}
+	}
 	lines := t.lines()
 	label, widest := Width(t.Head[0]), 0
 	for _, row := range t.Rows {
-		label = max(label, Width(row.Name)+1)
+		label = max(label, Width(row.Name))
 	}
 	for _, line := range lines {
 		widest = max(widest, Width(line))
@@ -45,7 +51,7 @@ func (t Table) Text(w io.Writer, color bool) {
 			t.Head[0] = ""
 		}
 		for i := range t.Rows {
-			t.Rows[i].Name = Shorten(t.Rows[i].Name, label-1)
+			t.Rows[i].Name = Shorten(t.Rows[i].Name, label)
 		}
 		lines = t.lines()
 	}
@@ -60,6 +66,8 @@ func (t Table) Text(w io.Writer, color bool) {
 	}
 }
 
+const apart = "\u2060" // a word joiner takes no column
+
 // lines are the table as text, a line for the head and for each row.
 func (t Table) lines() []string {
 	p := table.NewWriter()
@@ -68,30 +76,28 @@ func (t Table) lines() []string {
 	style.Box.PaddingLeft, style.Box.PaddingRight = " ", ""
 	p.SetStyle(style)
 	p.SuppressTrailingSpaces()
-	head, indent := table.Row{}, ""
+	head := table.Row{}
 	var columns []table.ColumnConfig
 	for i, cell := range t.Head {
 		head = append(head, cell)
 		if i > 0 && len(t.Head) > 2 { // one column alone is of words
 			columns = append(columns, table.ColumnConfig{Number: i + 1, Align: pretty.AlignRight, AlignHeader: pretty.AlignRight})
 		}
-		if i == 0 && cell != "" {
-			indent = " "
-		}
 	}
 	p.SetColumnConfigs(columns)
 	p.AppendHeader(head)
 	for _, row := range t.Rows {
-		cells, across := table.Row{indent + row.Name}, table.RowConfig{}
+		cells, last := table.Row{row.Name}, len(row.Cells)-1
 		for i := range len(t.Head) - 1 {
-			cells = append(cells, row.Cells[min(i, len(row.Cells)-1)])
+			cell := row.Cells[min(i, last)]
+			if i < last {
+				cell += strings.Repeat(apart, i%2) // neighbours are merged if they are the same
+			}
+			cells = append(cells, cell)
 		}
-		if len(row.Cells) < len(t.Head)-1 {
-			across = table.RowConfig{AutoMerge: true, AutoMergeAlign: pretty.AlignLeft}
-		}
-		p.AppendRow(cells, across)
+		p.AppendRow(cells, table.RowConfig{AutoMerge: last < len(t.Head)-2, AutoMergeAlign: pretty.AlignLeft})
 	}
-	lines := strings.Split(p.Render(), "\n")
+	lines := strings.Split(strings.ReplaceAll(p.Render(), apart, ""), "\n")
 	for i := range lines {
 		lines[i] = strings.TrimPrefix(lines[i], " ")
 	}
