@@ -47,6 +47,7 @@ type Stepper struct {
 	asked   *actor    // whose call is the question on the screen
 	clients []*client // by number, from 1
 	opening []string  // the calls before the page: socket, bind, listen
+	begun   bool      // a call of the page was held
 	server  place     // its listening descriptor
 	addr    netip.AddrPort
 }
@@ -185,8 +186,8 @@ func (s *Stepper) loop() {
 	for {
 		var tick <-chan time.Time
 		heard := typed
-		if !s.addr.IsValid() {
-			heard = nil // what is typed before the server listens waits
+		if !s.begun {
+			heard = nil // what is typed before the first question waits
 		}
 		if s.moving != nil {
 			tick = time.After(time.Millisecond)
@@ -226,7 +227,7 @@ func (s *Stepper) hear(r probe.Report) {
 		a.call, a.doing = r.Call, held
 		s.meets(r.Call)
 		if onPage(r.Call) {
-			s.held = append(s.held, a)
+			s.held, s.begun = append(s.held, a), true
 		} else {
 			a.doing = calling
 			s.watcher.Release(r.Call)
@@ -337,7 +338,7 @@ func (s *Stepper) obey(line string) {
 		s.say("   stopping")
 		s.quit()
 	default:
-		s.say("   %s? %s", text.Line(word), s.keys())
+		s.say("   %s? %s", text.Cut(text.Line(word), columns/4), s.keys())
 	}
 }
 
