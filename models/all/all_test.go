@@ -2,6 +2,7 @@ package all_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -34,6 +35,7 @@ type server struct {
 	lfd      int
 	addr     string
 	operator *os.File // types here; nil: there is none
+	keyboard int      // and is read here
 	screen   *os.File // shows here
 	ended    chan error
 }
@@ -50,7 +52,7 @@ func serve(t *testing.T, m models.Model, s session.Service) *server {
 	if s.Name == "talk" {
 		keyboard, operator := filePipe(t)
 		screen, shown := filePipe(t)
-		v.operator, v.screen = operator, screen
+		v.operator, v.screen, v.keyboard = operator, screen, int(keyboard.Fd())
 		ours = []*os.File{keyboard, operator, screen, shown}
 		job.Keyboard, job.Screen = int(keyboard.Fd()), int(shown.Fd())
 	}
@@ -173,5 +175,58 @@ func TestOperatorSpeaksToAResetClient(t *testing.T) {
 		if n := strings.Count(string(shown), "client 2 left\n"); n != 1 {
 			t.Errorf("client 2 left %d times: %q", n, shown)
 		}
+	})
+}
+
+// A long text that is pasted reaches a client that reads as fast as it can,
+// whole: the operator is read more slowly instead.
+func TestPaste(t *testing.T) {
+	eachModel(t, func(t *testing.T, m models.Model) {
+		if m.Limit == 1 {
+			return // the operator has one read for each word of the client
+		}
+		v := serve(t, m, session.Service{Name: "talk"})
+		c := modeltest.Dial(t, v.addr)
+		modeltest.Expect(t, v.screen, "client 1 is here\n")
+		var text strings.Builder
+		for n := 0; text.Len() < 1<<20; n++ {
+			fmt.Fprintf(&text, "line %d\n", n)
+		}
+		go io.WriteString(v.operator, text.String())
+		modeltest.Expect(t, c, text.String())
+	})
+}
+
+// An operator's input that somebody has made non-blocking is waited for: that
+// nothing is typed for a while is not its end.
+func TestNonblockingOperator(t *testing.T) {
+	eachModel(t, func(t *testing.T, m models.Model) {
+		v := serve(t, m, session.Service{Name: "talk"})
+		c := modeltest.Dial(t, v.addr)
+		for n := range 3 {
+			modeltest.Send(t, c, "what now?\n")
+			if n == 0 {
+				modeltest.Expect(t, v.screen, "client 1 is here\n")
+			}
+			modeltest.Expect(t, v.screen, "client 1 says: what now?\n")
+			if err := unix.SetNonblock(v.keyboard, true); err != nil {
+				t.Fatal(err)
+			}
+			modeltest.Send(t, v.operator, "wait\n")
+			modeltest.Expect(t, c, "wait\n")
+		}
+	})
+}
+
+// What the operator types for nobody is told, and so is what was not meant so.
+func TestOperatorIsTold(t *testing.T) {
+	eachModel(t, func(t *testing.T, m models.Model) {
+		v := serve(t, m, session.Service{Name: "talk"})
+		c := modeltest.Dial(t, v.addr)
+		modeltest.Send(t, c, "hello\n")
+		modeltest.Expect(t, v.screen, "client 1 is here\nclient 1 says: hello\n")
+		modeltest.Send(t, v.operator, "@9 nobody\n@1\n")
+		modeltest.Expect(t, v.screen, "no client 9\n@1 alone went to all clients: for client 1 only, type @1 TEXT\n")
+		modeltest.Expect(t, c, "@1\n")
 	})
 }
