@@ -68,8 +68,8 @@ Exit codes: 0 measured; 1 a server answered wrongly; 2 it could not run; 80 wron
 command line; 130 interrupted, after what there was until then.`
 }
 
-// A bound is the range of a flag's values. What is beyond it would be taken for
-// a wish, and nobody lives to see its end.
+// A bound is the range of a flag's values. Beyond it a run would take hours, or
+// more memory than there is.
 type bound[N int | time.Duration] struct {
 	flag        string
 	least, most N

@@ -7,11 +7,11 @@ import (
 	"socketlab/lab/subject"
 )
 
-// An account is what the kernel has counted of a server, its descendants and
-// those who have ended, since it was started.
+// An account is what the kernel has counted for a server and all its
+// descendants, also those that have ended, since the server was started.
 type account struct {
 	at           time.Time
-	cpu          time.Duration // to the nanosecond for who lives, to 10 ms for who has ended
+	cpu          time.Duration // exact to the nanosecond; for processes that have ended, to 10 ms
 	user, system time.Duration // as they share it: sampled by the kernel, in steps of 10 ms
 	threads      map[int]task  // those that live, by tid
 	tree         proc.Tree
@@ -20,7 +20,7 @@ type account struct {
 // A task is one kernel thread.
 type task struct {
 	proc.Schedule
-	voluntary, involuntary int64 // context switches: it waited; it was sent away
+	voluntary, involuntary int64 // context switches: the thread waited; the kernel took its CPU
 }
 
 // lookAt takes the account of a server. It takes longer the more threads there
@@ -50,8 +50,9 @@ type spending struct {
 	user, system time.Duration
 	busiest      time.Duration // CPU time of the thread that used most
 
-	// What follows is known of threads that lived at the end only: the kernel
-	// does not hand it down. It is whole if those had nearly all the CPU time.
+	// What follows is known only for threads that lived at the end: the kernel
+	// does not pass it on to a parent. It is whole if these threads had nearly
+	// all the CPU time.
 	whole                  bool
 	starved                time.Duration // ready to run, and waiting for a CPU
 	voluntary, involuntary int64

@@ -28,11 +28,10 @@ type attached struct{}
 func (attached) open() ([]string, error) { return nil, nil }
 func (attached) close()                  {}
 
-// counters are those that this machine has: perf first, under which a server
-// runs nearly as fast as without. Under strace it is many times slower, so that
-// more clients are ready at once, and a loop waits less often for each. Without
-// the two there are the probes of our own pages, which do not see the runtime's
-// calls.
+// counters are those that this machine has. perf comes first: it hardly slows a
+// server. strace makes it many times slower, so more clients are ready at once,
+// and an event loop makes fewer calls for each. Without both, the probes of our
+// own models count; they do not see the calls of the Go runtime.
 func counters(s *Subject) (all []counter) {
 	if path, err := exec.LookPath("perf"); err == nil {
 		all = append(all, &perf{path: path})
@@ -46,8 +45,8 @@ func counters(s *Subject) (all []counter) {
 	return all
 }
 
-// countCalls makes one short run more for each subject at each point, which
-// does nothing else.
+// countCalls makes one more short run for each subject at each point. It
+// measures nothing else.
 func (r *Result) countCalls(ctx context.Context, o Options) error {
 	const brief = 300 * time.Millisecond
 	o.Duration = min(o.Duration, brief)

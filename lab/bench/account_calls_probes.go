@@ -7,8 +7,8 @@ import (
 	"socketlab/models/sys"
 )
 
-// probes has a model of ours report its calls: those of its page, and not those
-// that the Go runtime makes for it.
+// probes lets one of our models report the calls of its page. It does not see
+// those that the Go runtime makes.
 type probes struct {
 	watcher *probe.Watcher
 

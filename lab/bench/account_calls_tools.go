@@ -17,7 +17,7 @@ import (
 	"socketlab/lab/proc"
 )
 
-// perf has the kernel count: perf-stat(1). It begins and ends at our word.
+// perf lets the kernel count: perf-stat(1). It starts and stops when we say so.
 type perf struct {
 	attached
 	path         string
@@ -107,7 +107,7 @@ func parsePerf(text string) (map[string]float64, error) {
 		}
 		n, err := strconv.ParseFloat(fields[0], 64)
 		if err != nil {
-			continue // <not counted>: never, in all that time
+			continue // <not counted>: the call was never made
 		}
 		if fields[2] == allCalls {
 			total = true
@@ -151,7 +151,7 @@ func (s *strace) begin(pids []int) error {
 			s.cmd.Wait()
 			return fmt.Errorf("strace: %s", firstLine(s.out.String()))
 		}
-		time.Sleep(time.Millisecond) // that it has attached is seen in /proc only
+		time.Sleep(time.Millisecond) // only /proc tells that strace has attached
 	}
 	return nil
 }

@@ -12,15 +12,14 @@ type Judgement struct {
 	Waited  float64 `json:"generator_waited"`  // of the generator's threads: ready, and without a CPU
 	Dragged float64 `json:"generator_late"`    // of an open loop's requests: late by the generator's fault
 	Server  float64 `json:"server_busy"`       // of the server's CPUs, or of its busiest thread if that is more
-	Stolen  float64 `json:"machine_stolen"`    // of all CPUs that they may use: taken by the machine below
+	Stolen  float64 `json:"machine_stolen"`    // of all CPUs that they may use: taken by the host of a virtual machine (steal)
 	Others  float64 `json:"machine_others"`    // of all CPUs that they may use: used by other programs
 	Cost    float64 `json:"generator_cpu"`     // CPU time of the generator, µs per request
 	Invalid string  `json:"invalid,omitempty"` // why the run does not count
 }
 
-// What is forgiven. The figures are about what can be told apart from no
-// disturbance at all in a run of a second: the kernel counts the machine's time
-// in steps of 10 ms.
+// Up to these shares a disturbance does not matter. In a run of one second
+// less could not be seen: the kernel counts the machine's time in steps of 10 ms.
 const (
 	mostBusy    = 0.95
 	mostWaited  = 0.05
@@ -59,7 +58,7 @@ func (c circumstances) judge() Judgement {
 	if c.tally.planned > 0 {
 		j.Dragged = float64(c.tally.dragged) / float64(c.tally.planned)
 	}
-	if c.tally.requests > 0 { // the cost of silence nobody disturbs
+	if c.tally.requests > 0 { // a silent client costs the same on a busy machine
 		j.Invalid = j.why(c.pinned)
 	}
 	return j

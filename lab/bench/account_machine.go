@@ -55,9 +55,9 @@ func allowed() (cpus []int) {
 	return cpus
 }
 
-// divide gives the generator CPUs of its own, one for each thread, and the
-// server the others: so neither waits for the other, and a wait that remains is
-// a stranger's doing. Of one CPU there is nothing to divide.
+// divide gives the generator CPUs of its own, one for each thread, and the others
+// to the server. So neither waits for the other; if one waits, other programs
+// are the cause. A single CPU is shared.
 func divide(cpus []int, threads int) (generator, server []int) {
 	if len(cpus) <= threads {
 		return nil, nil
@@ -66,12 +66,12 @@ func divide(cpus []int, threads int) (generator, server []int) {
 }
 
 // usage is how some CPUs together have spent their time: /proc/stat, proc_stat(5).
-// Interrupts are left out. They work for whoever sent a segment over loopback,
-// and the kernel bills them to nobody; or to whoever was there, and then they
-// are in the account of the server and of the generator already.
+// Interrupts are left out. On loopback they handle the segments of the server
+// and of the generator. The kernel adds their time either to no process, or to
+// the one that was running, and then it is in the account already.
 type usage struct {
 	busy   time.Duration // in programs and their system calls
-	stolen time.Duration // kept away by the machine below, if this one is virtual
+	stolen time.Duration // taken by the host, if this machine is virtual
 }
 
 func usageOf(cpus []int) (u usage) {

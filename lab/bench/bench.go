@@ -54,12 +54,12 @@ type Step struct {
 	TimeLeft time.Duration
 }
 
-// Bench measures the servers in turn, round by round. One of several, the
-// reference, is measured twice in each round: what differs then is noise. If ctx ends, the
-// result is what there is.
+// Bench measures the servers in turn, round by round. If there are several, one
+// of them, the reference, is measured twice in each round: the difference is
+// noise. If ctx ends, the result holds what was measured until then.
 //
-// A server that answers wrongly, or not at all, is left out from there on, and
-// its Failure says why. The error is one of the measuring itself.
+// A server that answers wrongly, or not at all, is left out from then on, and
+// its Failure says why. An error means that measuring itself failed.
 func Bench(ctx context.Context, servers []Server, o Options) (Result, error) {
 	o.divide()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(o.Threads + runtime.GOMAXPROCS(0))) // see thread.wait
@@ -77,7 +77,7 @@ func Bench(ctx context.Context, servers []Server, o Options) (Result, error) {
 		r.Subjects = append(r.Subjects, again)
 	}
 	var err error
-	if o.Calls { // first: where nobody can count them, that is said at once
+	if o.Calls { // first: if nothing can count them, the user learns it at once
 		err = r.countCalls(ctx, o)
 	}
 	if err == nil {
@@ -121,7 +121,7 @@ func newSubject(s Server, points []Point) Subject {
 	return subject
 }
 
-// rounds measures each subject once at each point, and all over again.
+// rounds measures each subject once at each point, in every round.
 func (r *Result) rounds(ctx context.Context, o Options) error {
 	start, done, all := time.Now(), 0, r.runs()*o.Rounds
 	spare := all / 4 // runs that may be made again
@@ -159,8 +159,8 @@ func (s *Subject) fail(with string, wrong *ServerError) {
 	s.Failure = fmt.Sprintf("with %s, %s", with, wrong.Says)
 }
 
-// skipped reports whether there is nothing to measure. In churn mode even a
-// server for one client at a time has its turn with each.
+// skipped reports whether there is nothing to measure. In churn mode a server
+// for one client at a time is measured too: it serves them one by one.
 func (c *Cell) skipped(mode string) bool {
 	if mode == "churn" {
 		c.Skipped = ""
@@ -203,7 +203,7 @@ func (c *Cell) keep(m measured) {
 	}
 }
 
-// start starts a server on the CPUs that are the servers': it inherits them
+// start starts a server on the CPUs for servers. A process inherits its CPUs
 // from the thread that starts it.
 func (o Options) start(ctx context.Context, s *Subject, env ...string) (*subject.Subject, error) {
 	runtime.LockOSThread()
@@ -221,8 +221,8 @@ func (o Options) start(ctx context.Context, s *Subject, env ...string) (*subject
 	})
 }
 
-// undisturbed is run, once more or twice if something disturbed it that has
-// nothing to do with the server, and may pass: as long as there are spare ones.
+// undisturbed is run. If other programs disturbed it, it runs again, twice at
+// most, as long as there are spare runs.
 func (o Options) undisturbed(ctx context.Context, s *Subject, p Point, spare *int) (m measured, err error) {
 	for range 3 {
 		if m, err = o.run(ctx, s, p); err != nil || !m.disturbed() || *spare == 0 {

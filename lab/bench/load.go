@@ -13,13 +13,13 @@ import (
 	"socketlab/lab/proc"
 )
 
-// A load is a crowd of clients, shared out among a few threads. Each thread
-// waits in an epoll(7) of its own and serves its clients in turn; they share
-// nothing while they work.
+// A load is a crowd of clients, divided among a few threads. Each thread waits in
+// its own epoll(7) and handles its clients in turn. The threads share nothing
+// while they work.
 //
-// What is measured is asked for in phases: the crowd comes, makes requests, is
-// silent, makes requests again. Between two phases nothing is on its way, so
-// that what the server used and what it was asked for belong to the same time.
+// A load works in phases: the clients connect, make requests, are silent, make
+// requests again. Between two phases no request is under way. So the requests
+// of a phase and the CPU time of a phase belong together.
 type load struct {
 	threads []*thread
 	closed  atomic.Bool

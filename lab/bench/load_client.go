@@ -32,9 +32,9 @@ const (
 	waiting
 )
 
-// Messages are pieces of one pattern of random bytes, each client's at another
-// place and each of its requests too: a byte of another client, or of another
-// time, is a wrong one.
+// A message is a piece of one pattern of random bytes. Each client and each
+// request starts at another place. So a byte that belongs to another client, or
+// to an earlier request, is found to be wrong.
 const (
 	places = 64 << 10
 	stride = 61  // from one request's place to the next
@@ -48,8 +48,8 @@ func newPattern(size int) []byte {
 	return pattern
 }
 
-// A ServerError is a server that does not do what is measured: a load on it
-// would tell nothing.
+// A ServerError says what the server did wrong. Figures of such a server would
+// mean nothing.
 type ServerError struct{ Says string }
 
 func (e *ServerError) Error() string { return e.Says }

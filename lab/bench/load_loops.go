@@ -9,14 +9,14 @@ import (
 	"socketlab/lab/text"
 )
 
-// connect is what load.connect says. At most a few come at a time, for whom
-// every accept queue has room.
+// connect does the part of load.connect. Only a few clients connect at a time, so
+// that every accept queue has room.
 func (t *thread) connect(n int) error {
 	const together = 8
 	first := len(t.clients)
 	t.clients = append(t.clients, make([]client, n)...)
 	next := first
-	// Each client is in time, and yet all of them together would take hours.
+	// Even if each client is in time, all of them together could take hours.
 	most := 2*t.patience + time.Duration(n)*10*time.Millisecond
 	end := t.now() + int64(most)
 	return t.turn(turns{
@@ -38,7 +38,7 @@ func (t *thread) connect(n int) error {
 	})
 }
 
-// closedLoop is what load.closedLoop says.
+// closedLoop does the part of load.closedLoop.
 func (t *thread) closedLoop(n int, d time.Duration) error {
 	now := t.now()
 	end := now + int64(d)
@@ -61,9 +61,9 @@ func (t *thread) closedLoop(n int, d time.Duration) error {
 	})
 }
 
-// openLoop is what load.openLoop says. When its time is over, the requests that
-// have piled up are still made, for as long again; those that are left then
-// count as having taken until then, at the least.
+// openLoop does the part of load.openLoop. When the time is over, the requests
+// that are late are still made, for the same time again. Those that remain then
+// count as if they had been answered at that moment: it is the least they took.
 func (t *thread) openLoop(n int, p plan, d time.Duration) error {
 	t.naive = newHistogram()
 	t.planned = int64(p.count(d))
@@ -127,8 +127,8 @@ func (t *thread) openLoop(n int, p plan, d time.Duration) error {
 	return err
 }
 
-// churn is what load.churn says. A request lasts from connect to the last byte
-// that comes back.
+// churn does the part of load.churn. A request lasts from connect to the last byte
+// of the answer.
 func (t *thread) churn(n int, d time.Duration) error {
 	t.clients = append(t.clients, make([]client, n)...)
 	first := len(t.clients) - n

@@ -25,7 +25,7 @@ func (p plan) of(client, m int) int64 { return p.at(m*p.clients + client) }
 // count is how many requests begin within d.
 func (p plan) count(d time.Duration) int {
 	n := int(float64(d) / p.interval)
-	for p.at(n) < int64(d) { // division rounds, at decides
+	for p.at(n) < int64(d) { // a division rounds, so at has the last word
 		n++
 	}
 	return n

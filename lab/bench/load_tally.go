@@ -21,7 +21,7 @@ type tally struct {
 	ran, waited time.Duration // of the generator's threads: on a CPU, and for one
 }
 
-// lateness is what an open loop forgives: below it nobody would speak of late.
+// A request of an open loop that begins within lateness is not late.
 const lateness = time.Millisecond
 
 func newTally() tally { return tally{latency: newHistogram()} }
@@ -31,7 +31,7 @@ func newHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(100, int64(time.Minute), 3)
 }
 
-// record takes down a latency. What is out of range is kept at its end.
+// record adds a latency. One that is out of range counts as the nearest in range.
 func record(h *hdrhistogram.Histogram, ns int64) {
 	h.RecordValue(min(max(ns, h.LowestTrackableValue()), h.HighestTrackableValue()))
 }

@@ -148,11 +148,11 @@ func (t *thread) ready(i int, events uint32, answered func(int, int64) error) er
 // wait waits for events, for at most so many ns: epoll_pwait2(2), the one that
 // does not round the time to milliseconds.
 //
-// All calls of the generator are raw: the Go runtime is not told that this
-// thread may be away. Told, it would lend the thread's place to another one and
-// give it back, at each call. The price is that the place is taken while nobody
-// uses it; Bench makes one more. When the runtime wants the thread to stop, its
-// signal ends the wait.
+// All calls of the generator are raw system calls: the Go runtime does not know
+// that the thread may sleep. If it knew, it would give the thread's processor (P)
+// to another thread and take it back, at each call. The price: a sleeping thread
+// keeps its processor, so Bench raises GOMAXPROCS. When the runtime wants to stop
+// the thread, its signal ends the wait.
 func (t *thread) wait(ns int64) (int, error) {
 	timeout := unix.NsecToTimespec(max(0, ns))
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT2, uintptr(t.epoll),

@@ -2,10 +2,9 @@ package bench
 
 import "slices"
 
-// order is how a round goes through the subjects. Who is compared with whom
-// stands side by side, so that what happens to one happens to the other too.
-// Each round begins elsewhere, and every second one goes backwards, so that none
-// is always first, of all or of two.
+// order is the order of the subjects in a round. Subjects that are compared are
+// neighbours, so a disturbance hits both. Each round begins with another group,
+// and every second round goes backwards, so that no subject is always first.
 func (r *Result) order(round int) (order []int) {
 	groups := r.groups()
 	for k := range groups {
@@ -33,7 +32,7 @@ func (r *Result) groups() (groups [][]int) {
 	return groups
 }
 
-// walk goes from subject i to all that it is compared with, and on from there.
+// walk goes from subject i to all subjects that it is compared with, and so on.
 func (r *Result) walk(i int, seen map[int]bool) []int {
 	seen[i] = true
 	row := []int{i}

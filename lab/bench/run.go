@@ -29,8 +29,8 @@ func (r *running) newLoad(threads int) (*load, error) {
 	return l, explain(err)
 }
 
-// baseline serves one client, and weighs the server when it has left: the
-// first client pays for much that the others find.
+// baseline serves one client and measures the server's memory after that client
+// has left: a server allocates much for its first client that the others share.
 func (r *running) baseline() error {
 	before, err := r.server.Tree()
 	if err != nil {
@@ -50,8 +50,8 @@ func (r *running) baseline() error {
 	return err
 }
 
-// deserted waits until nobody is connected any more, and no more processes are
-// left than there were; but not for ever: some servers keep theirs.
+// deserted waits until no client is connected and there are as many processes as
+// before. It does not wait for ever: some servers keep their processes.
 func (r *running) deserted(processes int) (proc.Tree, error) {
 	deadline := time.Now().Add(300 * time.Millisecond)
 	for pause := time.Millisecond; ; pause *= 2 {
@@ -60,7 +60,7 @@ func (r *running) deserted(processes int) (proc.Tree, error) {
 		if err != nil || late || len(tree.Processes) <= processes && r.connections() == 0 {
 			return tree, err
 		}
-		time.Sleep(pause) // nobody tells us when another program's descriptor is closed
+		time.Sleep(pause) // there is no event for the close of another program's descriptor
 	}
 }
 
@@ -136,9 +136,9 @@ func (r *running) request(d time.Duration) (tally, error) {
 	return r.load.closedLoop(r.point.Clients, d)
 }
 
-// freezeInMidRun stops the server and all its descendants for a while, beginning
-// so that the middle of it is the middle of the run. What it returns lets them
-// go on in any case, and waits until that is done.
+// freezeInMidRun stops the server and all its descendants for a while, in the
+// middle of the run. The function that it returns continues them in any case and
+// waits until that is done.
 func (r *running) freezeInMidRun() (thaw func()) {
 	if r.Options.Freeze == 0 {
 		return func() {}
@@ -178,7 +178,7 @@ func (r *running) lookInMidRun() <-chan int {
 	return found
 }
 
-// account takes down what a request cost.
+// account notes what a request cost.
 func (m *measured) account(t tally, s spending) {
 	m.Seconds, m.Requests, m.Late, m.Unsent = t.took.Seconds(), t.requests, t.late, t.unsent
 	if t.requests == 0 {
@@ -188,7 +188,7 @@ func (m *measured) account(t tally, s spending) {
 	n := float64(t.requests)
 	m.Rate = n / t.took.Seconds()
 	m.CPU = micros(s.cpu) / n
-	if sampled := s.user + s.system; sampled >= s.cpu*4/5 { // of many processes the kernel tells too little
+	if sampled := s.user + s.system; sampled >= s.cpu*4/5 { // with many processes the samples miss too much
 		m.User = m.CPU * s.user.Seconds() / sampled.Seconds()
 		m.System = m.CPU - m.User
 	}

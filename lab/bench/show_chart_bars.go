@@ -25,8 +25,8 @@ type bar struct {
 	note  string // instead of a bar
 }
 
-// spanOfBars is how much the longest bar may be longer than the shortest; beyond
-// that the lengths are of logarithms, which is said.
+// If the longest bar would be more than spanOfBars times the shortest, the scale
+// is logarithmic, and the title says so.
 const spanOfBars = 50
 
 func (c bars) svg() string {

@@ -10,17 +10,16 @@ import (
 	"socketlab/lab/text"
 )
 
-// A chart is a picture of lines: a series for each subject. It is drawn by
-// hand, as SVG: a library for charts draws in one set of colours, while this has
-// to be read on light and dark pages, on a projector and by the colour-blind, so
-// each series has a shape and a dash of its own, and its name at its end. It
-// costs a child of the process model nothing when it starts, either.
+// A chart is a picture of lines, one for each subject. The lab draws its SVG
+// itself: libraries for charts know one set of colours, and these charts must be
+// readable on light and dark pages, on a projector and by the colour-blind. So
+// each line has its own shape and dash pattern, and its name at its end.
 type chart struct {
 	title  string
 	x, y   string // what the axes show
 	ticks  []tick // of the x axis
 	y0     bool   // from 0, in equal steps; else each step is a factor
-	bytes  bool   // y is in bytes: round is what is so in KiB
+	bytes  bool   // y is in bytes: ticks are round in KiB
 	plain  bool   // lines without dots: they have too many
 	write  func(y float64) string
 	series []series
@@ -66,8 +65,7 @@ const (
 	top, bottom   = 48, 56
 )
 
-// svg draws the chart. The page it stands on may be light or dark: the picture
-// asks for itself.
+// svg draws the chart. Its style sheet has colours for light and for dark pages.
 func (c chart) svg() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="%s">`+"\n<style>%s</style>\n",

@@ -90,7 +90,7 @@ func perClient(_ Subject, c Cell) string {
 	return size(e.Median)
 }
 
-// late counts what an open loop could not send in time, in all runs.
+// late counts the requests that an open loop could not send in time, in all runs.
 func (c Cell) late() (late, all int64) {
 	for _, r := range c.Runs {
 		late += r.Late + r.Unsent
@@ -135,8 +135,8 @@ func (r Result) Text(w io.Writer, style report.Style) {
 	}
 }
 
-// tables are all that there is to show: the figures at each point, how good
-// everybody is beside the twins, and how the cost grows.
+// tables are the figures at each point, the comparison with the twins, and how
+// the cost grows.
 func (r Result) tables() (all []text.Table) {
 	for j := range r.Points {
 		all = append(all, r.At(j))

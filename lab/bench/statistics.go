@@ -70,8 +70,8 @@ type Estimate struct {
 // from the least to the greatest.
 const confidence = 0.90
 
-// enough is how many rounds it takes until there is an interval, and so until a
-// difference can be told from chance: with four, 88 % is all that there is.
+// enough is the number of rounds from which on there is an interval, and so a
+// difference can be told from chance. Four rounds allow 88 % at most.
 const enough = 5
 
 // NewEstimate sums up.
@@ -154,7 +154,7 @@ func compareApart(before, after []float64, noise float64) Verdict {
 	return v
 }
 
-// alike is how far from 1 an interval may reach for which we say "the same".
+// Of an interval within alike of 1 we say "the same".
 const alike = 0.10
 
 // same reports whether there is no difference worth telling. If there is none,
@@ -163,8 +163,8 @@ func (v Verdict) same() bool {
 	return !v.Different && v.Confidence > 0 && v.Lo >= 1-alike && v.Hi <= 1+alike
 }
 
-// pairs divide b's figure by a's, round by round. A drift of the machine that
-// lasts for longer than a run is in both.
+// pairs divide b's figure by a's, round by round. A slow drift of the machine's
+// speed is in both figures and cancels out.
 func pairs(a, b Cell, m metric) (ratios []float64) {
 	for _, x := range a.valid() {
 		for _, y := range b.valid() {
@@ -244,8 +244,8 @@ func (c *Cell) whyInvalid() (why string) {
 	return why
 }
 
-// mostNoise is a difference of a server from itself in CPU time, with which
-// nothing can be said of others.
+// If a server differs from itself by more than mostNoise in CPU time, nothing is
+// said about the others.
 const mostNoise = 0.15
 
 func (r *Result) tooNoisy(point int) bool { return r.noise(point, metricNamed("cpu")) > mostNoise }
@@ -294,8 +294,8 @@ func all(c Cell) (counted Cell) {
 	return counted
 }
 
-// disturbable reports whether other programs can change a metric. Nobody disturbs
-// what is in memory.
+// disturbable reports whether other programs can change a metric. They do not
+// change how much memory a server has.
 func disturbable(name string) bool {
 	return !slices.Contains([]string{"pss", "rss", "per_client", "threads", "processes", "files"}, name)
 }
@@ -325,8 +325,8 @@ func (r *Result) compare(a, b, point int, name string) (v Verdict, known bool) {
 	return comparePairs(ratios, r.noise(point, m)), true
 }
 
-// noise is how much the reference differs from itself within a round: half of the
-// rounds show more. The ratio's own median would be near 1 by luck at times.
+// noise is how much the reference differs from itself within a round: the median
+// of the distances from 1. The median of the ratios may be near 1 by luck.
 func (r *Result) noise(point int, m metric) float64 {
 	last := r.Subjects[len(r.Subjects)-1]
 	first, again := r.Subjects[r.First].Cells[point], last.Cells[point]

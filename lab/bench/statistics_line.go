@@ -22,7 +22,7 @@ type Fit struct {
 	Says      string  `json:"says"`
 }
 
-// crooked is how far off a point may be that the line still tells the truth.
+// If a point is further than crooked from the line, there is no line.
 const crooked = 0.15
 
 // fit fits a subject's CPU time, if there are three points at least.

@@ -34,8 +34,8 @@ func (v Verify) GitHub(w io.Writer) error {
 	return err
 }
 
-// annotate escapes as the runner unescapes; that is documented in its source
-// alone, actions/toolkit, command.ts.
+// annotate escapes as the runner unescapes. Only its source documents that:
+// actions/toolkit, command.ts.
 func annotate(w io.Writer, level, title, message string) {
 	data := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
 	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")

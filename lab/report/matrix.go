@@ -57,8 +57,8 @@ func (v Verify) columns() []column {
 	return all
 }
 
-// sideBySide shares the columns out evenly among as few matrices as there is
-// room for; 0 is room for all.
+// sideBySide divides the columns evenly into as few matrices as fit into room; 0
+// is room for all.
 func sideBySide(columns []column, room int) [][]column {
 	for n := 1; n < len(columns); n++ {
 		each := (len(columns) + n - 1) / n
@@ -204,8 +204,8 @@ func (v Verify) any(ask func(Check) bool) bool {
 	return slices.ContainsFunc(v.Subjects, func(s Subject) bool { return slices.ContainsFunc(s.Checks, ask) })
 }
 
-// paint adds colour to a symbol. A failure is inverse, which is seen by those
-// to whom red and green are one.
+// paint adds colour to a symbol. A failure is inverse, so that the colour-blind
+// see it, too.
 func paint(style Style, symbol string) string {
 	color := map[string]string{"✓": "32", waits: "32", "✗": "1;7;31", "!": "1;33", "?": "1;7;35"}[symbol]
 	if !style.Color || color == "" {
