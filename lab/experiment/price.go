@@ -17,7 +17,7 @@ var price = Experiment{
 	Look:   "memory, threads and descriptors for each client",
 	Why:    "A process has memory of its own, and in Go a runtime of its own. A thread has a stack that the kernel makes as it is touched. A goroutine begins with a stack of a few KiB. An event loop keeps an entry and a session. The kernel's own memory for the connection is the same for all of them.",
 	Read:   "proc_pid_smaps(5), Pss; docs/measuring.md",
-	Page:   "models/process/process.go:sys.Spawn(",
+	Page:   "models/process/process.go:sys.Start(",
 	Ask: func(seed *rand.Rand) Question {
 		n := 30 + 5*seed.IntN(5)
 		return Question{
