@@ -86,11 +86,11 @@ func (cmd diffCmd) pages() (left, right page, err error) {
 		}
 		right.name, right.text, err = twin.Page(twins[0])
 	case to.Serve == nil:
-		at := slices.IndexFunc(all.Models, func(m models.Model) bool { return m.Name == from.Name })
-		if at == 0 {
+		before, any := all.Before(from)
+		if !any {
 			return left, right, wrong("%s is the first one, nothing comes before it; say lab diff %s %s", from.Name, from.Name, all.Models[1].Name)
 		}
-		from, to = all.Models[at-1], from
+		from, to = before, from
 	}
 	if err == nil && !cmd.C {
 		right.name, right.text, err = source(to)

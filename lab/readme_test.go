@@ -41,7 +41,6 @@ func TestReadmeTable(t *testing.T) {
 func readmeTable(t *testing.T) string {
 	var table strings.Builder
 	table.WriteString("| model | waits in | one client costs | at once | lines | diff to the one before |\n|---|---|---|---|---|---|\n")
-	previous := ""
 	for _, m := range all.Models {
 		file := m.Page()
 		text, err := os.ReadFile(filepath.Join("..", file))
@@ -53,15 +52,14 @@ func readmeTable(t *testing.T) string {
 			limit = fmt.Sprint(m.Limit)
 		}
 		diff := "–"
-		if previous != "" {
+		if before, any := all.Before(m); any {
 			// diff exits with 1 when there is a difference, and says so on stdout
-			out, _ := exec.Command("diff", filepath.Join("..", previous), filepath.Join("..", file)).Output()
+			out, _ := exec.Command("diff", filepath.Join("..", before.Page()), filepath.Join("..", file)).Output()
 			added, removed := bytes.Count(out, []byte("\n> ")), bytes.Count(out, []byte("\n< "))
 			diff = fmt.Sprintf("+%d −%d", added, removed)
 		}
 		fmt.Fprintf(&table, "| [%s](%s) | %s | %s | %s | %d | %s |\n",
 			m.Name, file, m.Waits, m.Holds, limit, bytes.Count(text, []byte("\n")), diff)
-		previous = file
 	}
 	return table.String()
 }

@@ -234,45 +234,45 @@ func TestSessionsCannotWait(t *testing.T) {
 }
 
 func TestPageComment(t *testing.T) {
-	before := ""
-	for _, p := range catalogue(t) {
-		t.Run(p.folder, func(t *testing.T) {
-			if p.Name.Name != p.folder {
-				t.Errorf("the package is %s, and its folder %s", p.Name.Name, p.folder)
-			}
-			doc := p.Doc.Text()
-			if begin := "Package " + p.folder + " "; !strings.HasPrefix(doc, begin) {
-				t.Errorf("the page begins %.40q, want %q", doc, begin)
-			}
-			compared := regexp.MustCompile(`(?m)^Compared with (\w+): `).FindStringSubmatch(doc)
-			switch {
-			case before == "": // is compared with nothing
-			case compared == nil:
-				t.Error(`the page does not say what changed: "Compared with NEIGHBOUR: …"`)
-			case compared[1] != before:
-				t.Errorf("the page is compared with %s, and the page before it is %s", compared[1], before)
-			}
-		})
-		before = p.folder
-	}
+	eachPage(t, func(t *testing.T, p *page) {
+		if p.Name.Name != p.folder {
+			t.Errorf("the package is %s, and its folder %s", p.Name.Name, p.folder)
+		}
+		doc := p.Doc.Text()
+		if begin := "Package " + p.folder + " "; !strings.HasPrefix(doc, begin) {
+			t.Errorf("the page begins %.40q, want %q", doc, begin)
+		}
+		before, any := all.Before(p.model)
+		if !any {
+			return // is compared with nothing
+		}
+		compared := regexp.MustCompile(`(?m)^Compared with (\w+): `).FindStringSubmatch(doc)
+		switch {
+		case compared == nil:
+			t.Error(`the page does not say what changed: "Compared with NEIGHBOUR: …"`)
+		case compared[1] != folder(before):
+			t.Errorf("the page is compared with %s, and the page before it is %s", compared[1], folder(before))
+		}
+	})
 }
 
 // The text about a page compares it with the one before it too, and leads to
 // both neighbours.
 func TestTextsLeadOn(t *testing.T) {
-	for i, m := range all.Models {
+	for _, m := range all.Models {
 		t.Run(m.Name, func(t *testing.T) {
 			text, err := os.ReadFile("../docs/models/" + m.Name + ".md")
 			if err != nil {
 				t.Fatal(err)
 			}
 			var want []string
-			if i > 0 {
-				before := all.Models[i-1].Name
-				want = append(want, "\nCompared with "+before+": ", "\nlab diff "+before+" "+m.Name+"\n")
+			if before, any := all.Before(m); any {
+				want = append(want, "\nCompared with "+before.Name+": ", "\nlab diff "+before.Name+" "+m.Name+"\n")
 			}
-			if i+1 < len(all.Models) {
-				want = append(want, "\nlab diff "+m.Name+" "+all.Models[i+1].Name+"\n")
+			for _, next := range all.Models {
+				if before, any := all.Before(next); any && before.Name == m.Name && next.Variant == "" {
+					want = append(want, "\nlab diff "+m.Name+" "+next.Name+"\n")
+				}
 			}
 			for _, w := range want {
 				if !strings.Contains(string(text), w) {

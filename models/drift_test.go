@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/diff"
+
+	"socketlab/models/all"
 )
 
 // families are pages that do the same in the same order, so that a diff shows
@@ -160,9 +162,13 @@ func functionNames(t *testing.T, pages map[string]*page, folder string) (names [
 
 // A step from one page to the next is to be small enough to be read.
 func TestSteps(t *testing.T) {
-	pages := catalogue(t)
-	for i, next := range pages[1:] {
-		from := pages[i]
+	pages := byFolder(t)
+	for _, next := range catalogue(t) {
+		before, any := all.Before(next.model)
+		if !any {
+			continue
+		}
+		from := pages[folder(before)]
 		step := from.folder + "→" + next.folder
 		t.Run(step, func(t *testing.T) {
 			text := compare(from.file, from.source, next.file, next.source)

@@ -25,9 +25,10 @@
 // A page that serves one client at a time keeps these promises towards that
 // one client; the others wait.
 //
-// What can wait stands on the page, what cannot wait is shared. So pages of a
-// family repeat each other word for word where they do the same, and the diff
-// between two neighbours is the difference between two models.
+// What can wait stands on the page, what cannot wait is shared. Shared too is
+// what is no model's idea: who is here, and whom the operator speaks to. So
+// pages of a family repeat each other word for word where they do the same, and
+// the diff between two neighbours is the difference between two models.
 package models
 
 import (
@@ -50,6 +51,7 @@ type Model struct {
 	Waits   string          // the calls in which it sleeps: "poll(2)"
 	Limit   int             // clients served at once by design; 0: no limit
 	TLS     bool            // it speaks TLS: see Job
+	Variant string          // of which model, if not the next step in reading order
 	Serve   func(Job) error // until the listener is shut down and all have left
 
 	// Available says why this machine cannot run it, and what would help. A

@@ -18,7 +18,8 @@ import (
 	"socketlab/models/uringloop"
 )
 
-// Models are the pages, each one a step from the one before.
+// Models are the pages, each one a step from the one before, and variants, which
+// are steps to the side: Before.
 var Models = []models.Model{
 	blocking.Model,
 	process.Model,
@@ -30,6 +31,22 @@ var Models = []models.Model{
 	pollloop.Model,
 	epollloop.Model,
 	uringloop.Model,
+}
+
+// Before is the model that a page is compared with: the step before it, or the
+// one that it is a variant of. The first one has none.
+func Before(m models.Model) (before models.Model, any bool) {
+	for _, other := range Models {
+		switch {
+		case other.Name == m.Name:
+			return before, before.Name != ""
+		case other.Name == m.Variant:
+			return other, true
+		case other.Variant == "":
+			before = other
+		}
+	}
+	return before, false
 }
 
 // Names are what --model takes.

@@ -230,3 +230,15 @@ func TestOperatorIsTold(t *testing.T) {
 		modeltest.Expect(t, c, "@1\n")
 	})
 }
+
+// The steps are compared with the one before, a variant with its model, and no
+// step with a variant.
+func TestBefore(t *testing.T) {
+	defer func(before []models.Model) { all.Models = before }(all.Models)
+	all.Models = []models.Model{{Name: "first"}, {Name: "second"}, {Name: "side", Variant: "first"}, {Name: "third"}}
+	for i, want := range []string{"", "first", "first", "second"} {
+		if m, any := all.Before(all.Models[i]); m.Name != want || any != (want != "") {
+			t.Errorf("%s is compared with %q, want %q", all.Models[i].Name, m.Name, want)
+		}
+	}
+}
