@@ -154,7 +154,8 @@ func (cmd *compareCmd) compare(ctx context.Context, checks []verify.Check, line 
 		return c, err
 	}
 	set.Progress = line.step
-	c.measured, err = bench.Bench(ctx, measured, set)
+	result, err := bench.Bench(ctx, measured, set)
+	c.measured = result.Harmless()
 	return c, err
 }
 
@@ -297,7 +298,7 @@ func (c comparison) page(w io.Writer) error {
 func cardOf(s report.Subject) bench.Card {
 	m, err := all.Named(s.Name)
 	if s.Kind != "model" || err != nil {
-		return bench.Card{Name: s.Name, Summary: strings.Join(s.Command, " "), Limit: limitOf(s.Limit), Waits: "?", Holds: "?", Page: "–"}
+		return bench.Card{Name: text.Line(s.Name), Summary: text.Line(strings.Join(s.Command, " ")), Limit: limitOf(s.Limit), Waits: "?", Holds: "?", Page: "–"}
 	}
 	return bench.Card{Name: m.Name, Summary: m.Summary, Holds: m.Holds, Waits: m.Waits, Limit: limitOf(m.Limit), Page: m.Page()}
 }

@@ -42,9 +42,9 @@ type Setting struct {
 	Baseline string  `json:"baseline,omitempty"`
 }
 
-// harmless is r as it may be shown to anybody: servers name themselves and fail as
+// Harmless is r as it may be shown to anybody: servers name themselves and fail as
 // they like, and a baseline may be anybody's file. JSON gets r itself.
-func (r Result) harmless() Result {
+func (r Result) Harmless() Result {
 	m, line := &r.Machine, text.Line
 	r.Asked, r.Setting.Baseline = text.Lines(r.Asked), line(r.Setting.Baseline)
 	m.CPU, m.Kernel, m.Go = line(m.CPU), line(m.Kernel), line(m.Go)

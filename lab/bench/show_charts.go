@@ -20,7 +20,7 @@ func (p Picture) Data() template.URL { return report.Picture([]byte(p.SVG)) }
 
 // Pictures are the charts of a result, as far as there is something to show.
 func (r Result) Pictures() (all []Picture) {
-	r = r.harmless()
+	r = r.Harmless()
 	add := func(name, title, svg string, ok bool) {
 		if ok {
 			all = append(all, Picture{name, title, svg})

@@ -30,7 +30,7 @@ func (r Result) Failed() bool {
 
 // CSV writes a line for each run.
 func (r Result) CSV(w io.Writer) error {
-	r = r.harmless()
+	r = r.Harmless()
 	out := csv.NewWriter(w)
 	head := []string{"subject", "clients", "idle", "size", "round", "invalid", "requests", "seconds"}
 	for _, m := range metrics {
@@ -62,7 +62,7 @@ func (r Result) CSV(w io.Writer) error {
 // GoBench writes a line for each run that counts, in the format of Go's own
 // benchmarks: benchstat reads it, and others that do.
 func (r Result) GoBench(w io.Writer) error {
-	r = r.harmless()
+	r = r.Harmless()
 	var b strings.Builder
 	fmt.Fprintf(&b, "goos: linux\ncpu: %s\nkernel: %s\n", r.Machine.CPU, r.Machine.Kernel)
 	for _, s := range r.Subjects {
@@ -94,7 +94,7 @@ func titled(word string) string { return strings.ToUpper(word[:1]) + word[1:] }
 // plotter reads them. The plotter takes one histogram for a file, so each has
 // a line with its name in front: split the file there.
 func (r Result) HGRM(w io.Writer) error {
-	r = r.harmless()
+	r = r.Harmless()
 	for _, s := range r.Subjects {
 		for j, p := range r.Points {
 			for _, h := range []struct {
@@ -116,7 +116,7 @@ func (r Result) HGRM(w io.Writer) error {
 
 // Markdown writes a table for each point, in GitHub's dialect.
 func (r Result) Markdown(w io.Writer) error {
-	r = r.harmless()
+	r = r.Harmless()
 	var b strings.Builder
 	b.WriteString("## lab bench\n\n" + text.Markdown(r.Machine.String()) + "\n")
 	if r.Partial {

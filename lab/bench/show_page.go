@@ -44,7 +44,7 @@ func (v View) Write(w io.Writer) error { return report.Page(w, page, v) }
 
 // View is what a page shows of the result.
 func (r Result) View() View {
-	r = r.harmless()
+	r = r.Harmless()
 	v := View{
 		When: r.Started.Format("2 January 2006, 15:04"), Machine: r.Machine.String(),
 		Asked: strings.Join(r.Asked, " "), Partial: r.Partial, Pictures: r.Pictures(),

@@ -46,7 +46,7 @@ func (r Result) Sentences() (lines []string) {
 
 // Caveats say who failed, what does not count, and how much noise there was.
 func (r Result) Caveats() (lines []string) {
-	r = r.harmless()
+	r = r.Harmless()
 	say := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	r.sayFailed(say)
 	r.sayDisturbed(say)

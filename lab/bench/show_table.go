@@ -120,7 +120,7 @@ func (s Subject) verdict(c Cell) string {
 // Text writes the result for people: a table of 80 columns, and in sentences
 // what the table cannot say.
 func (r Result) Text(w io.Writer, style report.Style) {
-	r = r.harmless()
+	r = r.Harmless()
 	if r.Partial {
 		fmt.Fprintf(w, "PARTIAL: it was interrupted; this is what there is.\n\n")
 	}

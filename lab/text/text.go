@@ -18,12 +18,8 @@ func init() { pretty.OverrideRuneWidthEastAsianWidth(false) }
 // Width is how many columns s takes in a terminal.
 func Width(s string) int { return pretty.StringWidthWithoutEscSequences(s) }
 
-// Left, Right and Centre fill s up to width columns. A longer s stays as it is.
+// Left and Centre fill s up to width columns. A longer s stays as it is.
 func Left(s string, width int) string { return pretty.Pad(s, width, ' ') }
-
-func Right(s string, width int) string {
-	return strings.Repeat(" ", max(0, width-Width(s))) + s
-}
 
 func Centre(s string, width int) string {
 	free := max(0, width-Width(s))
