@@ -46,9 +46,7 @@ func (c bars) svg() string {
 		high += 30
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="%s">`+"\n<style>%s</style>\n",
-		width, high, width, high, text.XML(title), chartStyle())
-	fmt.Fprintf(&b, `<rect class="paper" width="%d" height="%d"/><text class="title" x="14" y="28">%s</text>`+"\n", width, high, text.XML(title))
+	head(&b, title, high)
 	length := func(v float64) float64 {
 		if factors {
 			least := math.Pow(10, math.Floor(math.Log10(shortest)))

@@ -68,9 +68,7 @@ const (
 // svg draws the chart. Its style sheet has colours for light and for dark pages.
 func (c chart) svg() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="%s">`+"\n<style>%s</style>\n",
-		width, height, width, height, text.XML(c.title), chartStyle())
-	fmt.Fprintf(&b, `<rect class="paper" width="%d" height="%d"/><text class="title" x="14" y="28">%s</text>`+"\n", width, height, text.XML(c.title))
+	head(&b, c.title, height)
 	sx, sy := c.scaleX(), c.scaleY()
 	for _, t := range c.ticksY(sy) {
 		y := sy.at(t.at)
@@ -95,6 +93,14 @@ func (c chart) svg() string {
 	c.names(&b, sx, sy)
 	b.WriteString("</svg>\n")
 	return b.String()
+}
+
+// head begins a picture: its size, its style sheet and its title.
+func head(b *strings.Builder, title string, high int) {
+	title = text.XML(title)
+	fmt.Fprintf(b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="%s">`+"\n<style>%s</style>\n"+
+		`<rect class="paper" width="%d" height="%d"/><text class="title" x="14" y="28">%s</text>`+"\n",
+		width, high, width, high, title, chartStyle(), width, high, title)
 }
 
 // draw draws the line of a series, its dots if wanted, and their intervals.

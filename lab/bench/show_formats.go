@@ -41,8 +41,8 @@ func (r Result) CSV(w io.Writer) error {
 		for j, p := range r.Points {
 			for _, run := range s.Cells[j].Runs {
 				line := []string{
-					s.Name, strconv.Itoa(p.Clients), strconv.Itoa(p.Idle), strconv.Itoa(p.Size),
-					strconv.Itoa(run.Round), run.Invalid, strconv.FormatInt(run.Requests, 10), digits(run.Seconds, 6),
+					text.Sheet(s.Name), strconv.Itoa(p.Clients), strconv.Itoa(p.Idle), strconv.Itoa(p.Size),
+					strconv.Itoa(run.Round), text.Sheet(run.Invalid), strconv.FormatInt(run.Requests, 10), digits(run.Seconds, 6),
 				}
 				for _, m := range metrics {
 					text := ""

@@ -108,6 +108,15 @@ func XML(s string) string {
 	return b.String()
 }
 
+// Sheet is text for a spreadsheet, which would take = at the beginning for a
+// formula and run it.
+func Sheet(s string) string {
+	if s != "" && strings.ContainsRune("=+-@", rune(s[0])) {
+		return "'" + s
+	}
+	return s
+}
+
 // JSON writes a document with all that there is: strings are as the server sent
 // them, as far as they are UTF-8. They may hold ##[error], which the log of a CI
 // system obeys anywhere in a line, so a second # is written as \u0023.

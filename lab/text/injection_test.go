@@ -220,6 +220,11 @@ func records(t *testing.T, name, report string) (all []string) {
 	}
 	for _, line := range lines {
 		all = append(all, strings.Repeat(",", len(line)))
+		for _, cell := range line {
+			if cell != "" && strings.Contains("=+-@", cell[:1]) {
+				t.Errorf("%s: a spreadsheet takes %q for a formula", name, cell)
+			}
+		}
 	}
 	return all
 }
