@@ -78,6 +78,7 @@ func (cmd *verifyCmd) tryChecks(checks []verify.Check) error {
 	} else {
 		err = written(os.Stdout, func(page io.Writer) {
 			broken.Table(page, findings)
+			broken.Legend(page, findings)
 			fmt.Fprintf(page, "%d broken servers, %d surprises, %.1f s.\n", len(findings), surprises, time.Since(start).Seconds())
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"socketlab/lab/text"
@@ -20,6 +21,34 @@ func Table(w io.Writer, findings []Finding) {
 		}
 		row(w, []string{title, f.Bug}, f.caughtBy())
 		fmt.Fprintln(w)
+	}
+}
+
+// Programs are those of the tutorials that Source names.
+var Programs = map[byte]string{
+	'A': "chat server for one client, with select",
+	'B': "its client",
+	'C': "chat server for many clients, with three threads",
+	'D': "its client",
+	'E': "client that takes turns",
+	'F': "server for one client at a time",
+	'G': "server with a process for each client",
+	'H': "server with a thread for each client",
+	'Q': "chat server with TLS",
+}
+
+// Legend says what the letters behind the names mean, as far as there are any.
+func Legend(w io.Writer, findings []Finding) {
+	var letters []byte
+	for _, f := range findings {
+		letters = append(letters, f.Source...)
+	}
+	slices.Sort(letters)
+	for i, letter := range slices.Compact(letters) {
+		if i == 0 {
+			fmt.Fprintln(w, "The letters are the programs of two tutorials in which the bug was found:")
+		}
+		fmt.Fprintf(w, "  %c  %s\n", letter, Programs[letter])
 	}
 }
 
