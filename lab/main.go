@@ -1,7 +1,7 @@
 //go:build linux
 
-// Lab is a teaching lab for TCP servers: every classic way to serve many
-// clients is one readable page, all of them hold the same conversation, and one
+// Lab is a teaching lab for TCP servers: the classic ways to serve many
+// clients are readable pages, all of them hold the same conversation, and one
 // harness proves that they do.
 package main
 
@@ -48,7 +48,7 @@ type grammar struct {
 
 const description = `Lab is a teaching lab for TCP servers.
 
-Every classic way to serve many clients is one readable page under models/. They
+The classic ways to serve many clients are one readable page each, under models/. They
 all hold the same conversation, and one harness proves that they do.
 
   lab models                          the pages, in reading order

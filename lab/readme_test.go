@@ -16,24 +16,52 @@ import (
 
 // TestReadmeTable holds the table of the README to the models' own cards.
 func TestReadmeTable(t *testing.T) {
-	const readme, begin, end = "../README.md", "make update -->\n", "<!-- end of the table -->"
-	text, err := os.ReadFile(readme)
+	holdTable(t, "../README.md", "<!-- the table is made from the models' own cards: make update -->\n", readmeTable(t))
+}
+
+// TestProgramsTable holds what to type for the tutorials' programs to the one
+// table of them, and each name in it to its model.
+func TestProgramsTable(t *testing.T) {
+	var table strings.Builder
+	table.WriteString("| program of the tutorials | here | `--model` understands |\n|---|---|---|\n")
+	for _, p := range all.Programs {
+		names := append([]string{}, p.Names...)
+		if p.Model != "" {
+			names = append(names, p.Model)
+		}
+		for i, name := range names {
+			if m, err := all.Named(name); err != nil || m.Name != p.Model {
+				t.Errorf("%q means %q, %v; want %q", name, m.Name, err, p.Model)
+			}
+			names[i] = "`" + name + "`"
+		}
+		fmt.Fprintf(&table, "| %s | `%s` | %s |\n", p.What, p.Type, strings.Join(names, ", "))
+	}
+	for _, file := range []string{"../README.md", "../docs/glossary.md"} {
+		holdTable(t, file, "<!-- the table is made from models/all/documents.go: make update -->\n", table.String())
+	}
+}
+
+// holdTable holds what stands in a document behind a mark to what it should be.
+func holdTable(t *testing.T, file, begin, table string) {
+	t.Helper()
+	const end = "<!-- end of the table -->"
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	before, rest, found := strings.Cut(string(text), begin)
 	old, after, found2 := strings.Cut(rest, end)
 	if !found || !found2 {
-		t.Fatal("the README has lost the marks around its table")
+		t.Fatalf("%s has lost the marks around its table", file)
 	}
-	table := readmeTable(t)
 	if old == table {
 		return
 	}
 	if !*update {
-		t.Fatalf("the README's table is not what the models say (make update):\n%s\nwant:\n%s", old, table)
+		t.Fatalf("the table in %s is not what it is made from (make update):\n%s\nwant:\n%s", file, old, table)
 	}
-	if err := os.WriteFile(readme, []byte(before+begin+table+end+after), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(before+begin+table+end+after), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -57,10 +57,11 @@ func Names() (names []string) {
 	return names
 }
 
-// Named is the model of that name.
+// Named is the model of that name, or of the tutorials' name for it, such as
+// fork: Programs.
 func Named(name string) (models.Model, error) {
 	for _, m := range Models {
-		if m.Name == name {
+		if m.Name == meant(name) {
 			return m, nil
 		}
 	}
