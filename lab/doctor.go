@@ -185,11 +185,11 @@ func somaxconn() finding {
 func syncookies() finding {
 	value := sysctl("net/ipv4/tcp_syncookies")
 	meaning := map[string]string{
-		"0": "off: SYNs beyond the queue are dropped",
+		"0": "off: when the queue of unfinished connections is full, SYNs are dropped",
 		"1": "on when the queue of unfinished connections is full",
 		"2": "always on: a server holds nothing for an unfinished connection",
 	}[value]
-	f := finding{Name: "tcp_syncookies", OK: value == "1", Value: strings.TrimSpace(value + " " + meaning), For: "what the scene queue shows, and floods of SYNs"}
+	f := finding{Name: "tcp_syncookies", OK: value == "1", Value: strings.TrimSpace(value + " " + meaning), For: "floods of SYNs; a full accept queue drops them in any case (lab exp backlog)"}
 	if !f.OK {
 		f.More = "1 is what Linux comes with; as root: sysctl net.ipv4.tcp_syncookies=1"
 	}

@@ -18,13 +18,13 @@ var backlog = Experiment{
 	Name: "backlog", Title: "listen(fd, 1): how many can connect?",
 	Lesson: 2, Takes: 4 * time.Second,
 	Look: "how many are ESTABLISHED, and how long the next connect() takes once there is room",
-	Why:  "The backlog is the length of the queue of finished connections that nobody has accepted. Linux compares with \"greater than\", so one more fits in. To the next SYN the kernel does not answer at all; it counts ListenOverflows, and the client sends its SYN again after a second. With net.ipv4.tcp_abort_on_overflow it is the last ACK of the opening, not the SYN, that a reset answers.",
+	Why:  "The backlog is the length of the queue of finished connections that nobody has accepted. Linux compares with \"greater than\", so one more fits in. To the next SYN the kernel does not answer at all; it counts ListenOverflows, and the client sends its SYN again after a second. net.ipv4.tcp_abort_on_overflow does not change that: a SYN that finds the queue full gets no reset either.",
 	Read: "listen(2), NOTES; tcp(7), tcp_abort_on_overflow; Documentation/networking/ip-sysctl.rst, tcp_syn_linear_timeouts",
 	Page: "models/sys/listen.go:func Listen",
 	Ask: func(seed *rand.Rand) Question {
 		length := 1 + seed.IntN(4)
 		return Question{
-			Asks: fmt.Sprintf("A server calls listen(fd, %d) and never accept. Up to %d clients connect, one after the other. For how many does connect() return at once?", length, most),
+			Asks: fmt.Sprintf("A server calls listen(fd, %d) and never accepts. Up to %d clients connect, one after the other. For how many does connect() return at once?", length, most),
 			Says: []Choice{
 				{fmt.Sprintf("%d: the backlog", length), "Linux takes one more: it refuses when the queue is longer than the backlog, not when it is as long."},
 				{fmt.Sprintf("%d: one more than the backlog", length+1), ""},
@@ -48,6 +48,15 @@ var backlog = Experiment{
 					answer = show(c.err)
 				case <-time.After(300 * time.Millisecond):
 				}
+				var cookies []string // how many fit, whatever tcp_syncookies is
+				same := true
+				for _, value := range []string{"0", "1", "2"} {
+					r.Knob("tcp_syncookies", value)
+					_, other := r.Listen(length)
+					n, _ := fill(r, other)
+					cookies = append(cookies, fmt.Sprint(n))
+					same = same && n == open
+				}
 				made := time.Now() // room: the next SYN finds it
 				cfd, err := sys.Accept(lfd, 0)
 				r.Check(err)
@@ -65,9 +74,10 @@ var backlog = Experiment{
 				r.Row("ListenOverflows", overflows)
 				r.Row("the next one's connect() took", last.took)
 				r.Row("the same with tcp_abort_on_overflow", answer)
+				r.Row("connected with tcp_syncookies 0, 1, 2", strings.Join(cookies, ", "))
 				saw := None
 				switch {
-				case open != established || overflows == 0:
+				case open != established || overflows == 0 || !same:
 				case open == length:
 					saw = 0
 				case open == length+1:
