@@ -79,8 +79,11 @@ func (t Target) Try() error {
 	case err == nil && there.IsDir():
 		err = syscall.EISDIR
 	case linkErr == nil && link.Mode().Type() == fs.ModeSymlink:
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // to try would make the file, and writing tells
+		}
 		var file *os.File
-		if file, err = os.OpenFile(t.File, os.O_WRONLY|os.O_CREATE, 0o644); err == nil {
+		if file, err = os.OpenFile(t.File, os.O_WRONLY, 0); err == nil {
 			err = file.Close()
 		}
 	default:
