@@ -136,7 +136,7 @@ func TestRepeatedText(t *testing.T) {
 	}{
 		{[]string{"blocking", "process", "prefork", "thread"}, []string{"converse"}},
 		{[]string{"select", "poll", "epoll"}, []string{
-			"on_ready", "on_connection", "on_readable", "on_writable", "drop", "settle",
+			"on_ready", "on_connection", "on_readable", "on_writable", "settle",
 		}},
 	} {
 		for _, name := range r.functions {

@@ -20,7 +20,6 @@ static void on_ready(int fd);
 static void on_connection(void);
 static void on_readable(struct client *c);
 static void on_writable(struct client *c);
-static void drop(struct client *c);
 static void settle(struct client *c);
 
 int main(int argc, char **argv)
@@ -98,37 +97,33 @@ static void on_readable(struct client *c)
 	ssize_t n = read(c->fd, buf, sizeof buf);
 	if (n < 0 && errno == EAGAIN)
 		return; /* readiness is only a hint: select(2), BUGS */
-	if (n <= 0) {
-		drop(c); /* it is gone, or has finished and is owed nothing */
-		return;
-	}
-	feed(c, buf, n);
+	if (n <= 0)
+		abandon(c); /* it is gone, or has finished and is owed nothing */
+	else
+		feed(c, buf, n);
 	on_writable(c);
 }
 
 /* on_writable sends what the kernel takes now; the rest waits for its turn. */
 static void on_writable(struct client *c)
 {
-	ssize_t n = write(c->fd, c->pending, c->len);
-	if (n < 0 && errno != EAGAIN) {
-		drop(c);
-		return;
+	if (c->len > 0) {
+		ssize_t n = write(c->fd, c->pending, c->len);
+		if (n < 0 && errno != EAGAIN)
+			abandon(c);
+		else
+			sent(c, n > 0 ? n : 0);
 	}
-	sent(c, n > 0 ? n : 0);
 	settle(c);
 }
 
-/* drop closes a client that is gone, or has had all it is owed. */
-static void drop(struct client *c)
-{
-	ask(c->fd, 0, 0);
-	close(c->fd);
-	end_client(c);
-	ask(lfd, 1, 0); /* there is room for one more */
-}
-
-/* settle waits for what the client wants next. */
+/* settle asks for what the client wants, or closes. */
 static void settle(struct client *c)
 {
-	ask(c->fd, c->len == 0, c->len > 0);
+	ask(c->fd, !c->ended && c->len == 0, c->len > 0);
+	if (c->ended) {
+		close(c->fd);
+		end_client(c);
+		ask(lfd, 1, 0); /* there is room for one more */
+	}
 }

@@ -18,6 +18,7 @@ struct client {
 	char *pending; /* what is to be sent: lent by feed, or kept */
 	size_t len;    /* how much that is */
 	char *kept;    /* what the kernel did not take, or NULL */
+	int ended;     /* it has finished sending, or is gone */
 };
 
 static struct client **clients; /* by descriptor; NULL: it is none */
@@ -73,7 +74,14 @@ static inline void sent(struct client *c, size_t n)
 	}
 }
 
-/* end_client ends a session; what it is still owed is nobody's. */
+/* abandon ends the session of a client that is gone: it is owed nothing. */
+static inline void abandon(struct client *c)
+{
+	c->ended = 1;
+	c->len = 0;
+}
+
+/* end_client frees a session. */
 static inline void end_client(struct client *c)
 {
 	clients[c->fd] = NULL;

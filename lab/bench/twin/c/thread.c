@@ -17,7 +17,7 @@ static int left; /* one has left since someone_leaves was last asked */
 static pthread_cond_t leaving = PTHREAD_COND_INITIALIZER; /* tells of that */
 
 static void welcome(int cfd);
-static void *client_thread(void *cfd);
+static void *thread(void *cfd);
 static int someone_leaves(void);
 static void converse(int cfd);
 
@@ -41,10 +41,10 @@ int main(int argc, char **argv)
 /* welcome gives one more client to a thread of its own. */
 static void welcome(int cfd)
 {
-	pthread_t thread;
+	pthread_t id;
 	int err; /* not errno: pthread_create(3) returns it, and it is positive */
 	pthread_mutex_lock(&mu);
-	while ((err = pthread_create(&thread, NULL, client_thread, (void *)(intptr_t)cfd)) != 0) {
+	while ((err = pthread_create(&id, NULL, thread, (void *)(intptr_t)cfd)) != 0) {
 		pthread_mutex_unlock(&mu);
 		if (err != EAGAIN || !someone_leaves()) {
 			fprintf(stderr, "pthread_create: %s\n", strerror(err));
@@ -54,10 +54,11 @@ static void welcome(int cfd)
 	}
 	here++; /* before its thread can end: that takes the lock */
 	pthread_mutex_unlock(&mu);
-	pthread_detach(thread); /* nobody waits for it */
+	pthread_detach(id); /* nobody waits for it */
 }
 
-static void *client_thread(void *cfd)
+/* thread is all that one thread does. */
+static void *thread(void *cfd)
 {
 	converse((intptr_t)cfd);
 	close((intptr_t)cfd);
