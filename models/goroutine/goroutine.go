@@ -75,7 +75,7 @@ func (s *server) welcome(conn net.Conn, id int) {
 	go s.converse(c, id)
 }
 
-// buffers are used again: they are large, and garbage has to be collected.
+// buffers are reused, so that the garbage collector has little to do.
 var buffers = sync.Pool{New: func() any {
 	return new([session.BufferSize]byte)
 }}

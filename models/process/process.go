@@ -88,7 +88,7 @@ func (p *parent) spawn(cfd, id int) error {
 	defer sys.Close(pipe.Reader) // the child has its own
 	args := []string{childName, p.Service.String(), strconv.Itoa(id)}
 	cmd := &exec.Cmd{Path: "/proc/self/exe", Args: args}
-	p.mu.Lock() // reap is not to meet a child that is not in the map yet
+	p.mu.Lock() // reap must not meet a child that is not in the map yet
 	defer p.mu.Unlock()
 	pid, err := sys.Start(cmd, pipe.Reader, p.Screen, 2, cfd)
 	if err != nil {

@@ -85,8 +85,8 @@ func (s *server) spawn(cfd, id int) error {
 	return nil
 }
 
-// buffers are used again: garbage has the Go runtime start threads to collect
-// it.
+// buffers are reused, so that the garbage collector has nothing to do: it would
+// start threads of its own.
 var buffers = sync.Pool{New: func() any {
 	return new([session.BufferSize]byte)
 }}

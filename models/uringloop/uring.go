@@ -125,7 +125,7 @@ func (l *loop) onRead(c *client, p []byte) {
 	l.settle(c)
 }
 
-// onWritten has sent n bytes, or else the client is gone: it is owed nothing.
+// onWritten has sent n bytes. After an error the client is gone.
 func (l *loop) onWritten(c *client, n int, err error) {
 	c.writing = nil
 	if err != nil {

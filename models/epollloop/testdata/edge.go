@@ -7,11 +7,10 @@
 package epollloop
 
 import (
-	"runtime"
-
 	"golang.org/x/sys/unix"
 
 	"socketlab/models"
+	"socketlab/models/guests"
 	"socketlab/models/session"
 	"socketlab/models/sys"
 )
@@ -21,7 +20,6 @@ var Model = models.Model{
 	Summary: "one thread has the kernel keep the list of descriptors",
 	Holds:   "an entry in the kernel",
 	Waits:   "epoll_wait(2)",
-	Limit:   0,
 	Serve:   Serve,
 }
 
@@ -36,19 +34,18 @@ type loop struct {
 	clients map[int]*client // by descriptor
 	served  int             // how many have come so far
 	lines   session.Lines   // what the operator types
+	failed  error           // why the server cannot go on
 	buf     [session.BufferSize]byte
 
-	epfd   int                 // the list; Serve closes it
-	ready  [64]unix.EpollEvent // the answer; who does not fit is in the next
-	failed error               // why the list could not be changed
+	epfd  int                 // the list; Serve closes it
+	ready [64]unix.EpollEvent // the answer; who does not fit is in the next
 
 	queued bool             // the accept queue: told so, and no EAGAIN since
 	more   map[*client]bool // who may be able to go on, untold
 }
 
 func Serve(job models.Job) error {
-	// One thread may run Go code: with more, each yield would wake another.
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	defer sys.Threads(1)()
 	l := &loop{Job: job, clients: map[int]*client{}, more: map[*client]bool{}}
 	if err := sys.SetNonblock(l.Listener); err != nil {
 		return err
@@ -76,10 +73,7 @@ func Serve(job models.Job) error {
 		for _, r := range l.ready[:n] {
 			l.onEdge(int(r.Fd), r.Events)
 		}
-		if err := l.goOn(); err != nil {
-			return err
-		}
-		runtime.Gosched() // else the Go runtime takes this thread for stuck
+		l.goOn()
 	}
 	return l.failed
 }
@@ -112,11 +106,9 @@ func (l *loop) onEdge(fd int, got uint32) {
 
 // goOn does one thing for everybody who can go on. To go on with one until
 // EAGAIN would let a client that never pauses stop all others.
-func (l *loop) goOn() error {
+func (l *loop) goOn() {
 	if l.queued {
-		if err := l.onConnection(); err != nil {
-			return err
-		}
+		l.onConnection()
 	}
 	for c := range l.more {
 		switch {
@@ -128,11 +120,10 @@ func (l *loop) goOn() error {
 			delete(l.more, c)
 		}
 	}
-	return nil
 }
 
 // onConnection accepts one client; whether there are more, EAGAIN will say.
-func (l *loop) onConnection() error {
+func (l *loop) onConnection() {
 	cfd, err := sys.Accept(l.Listener, unix.SOCK_NONBLOCK)
 	switch {
 	case err == nil:
@@ -148,36 +139,35 @@ func (l *loop) onConnection() error {
 		l.queued = false
 		l.Listener = -1 // no new clients; serve those who are left
 	default:
-		return err
+		l.failed = err
 	}
-	return nil
 }
 
 // onOperator says to every client what the operator typed.
 func (l *loop) onOperator() {
-	n, _ := sys.Read(l.Keyboard, l.buf[:])
-	for line := range l.lines.Feed(l.buf[:n]) {
+	keyboard := l.Keyboard
+	for line := range guests.Read(&l.Keyboard, &l.lines, l.buf[:]) {
+		heard := false
 		for _, c := range l.clients {
-			c.Say(line)
+			heard = c.Say(line) || heard
 			l.onWritable(c)
 		}
+		sys.Show(l.Screen, session.Remark(line, heard))
 	}
-	if n == 0 {
-		sys.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, l.Keyboard, 0)
-		l.Keyboard = -1 // no operator any more
+	if l.Keyboard < 0 {
+		sys.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, keyboard, 0)
 	}
 }
 
 // onReadable takes what the client sent, and answers at once.
 func (l *loop) onReadable(c *client) {
-	n, err := sys.TryRead(c.fd, l.buf[:]) // cannot wait, and Go need not know
+	n, err := sys.TryRead(c.fd, l.buf[:])
 	switch {
 	case sys.Again(err):
 		c.readable = false
 		return
 	case err != nil:
-		l.drop(c)
-		return
+		session.Abandon(c)
 	case n == 0:
 		c.FeedEOF()
 	default:
@@ -191,8 +181,7 @@ func (l *loop) onWritable(c *client) {
 	if p := c.Pending(); len(p) > 0 {
 		n, err := sys.TryWrite(c.fd, p)
 		if err != nil && !sys.Again(err) {
-			l.drop(c)
-			return
+			session.Abandon(c)
 		}
 		c.writable = err == nil
 		c.Sent(n)
@@ -200,23 +189,13 @@ func (l *loop) onWritable(c *client) {
 	l.settle(c)
 }
 
-// drop ends the session of a client that is gone: it is owed nothing.
-func (l *loop) drop(c *client) {
-	c.Sent(len(c.Pending()))
-	c.FeedEOF()
-	l.settle(c)
-}
-
 // settle shows what the client said, or closes.
 func (l *loop) settle(c *client) {
-	if text := c.Heard(); len(text) > 0 {
-		sys.Write(l.Screen, text)
+	sys.Show(l.Screen, c.Heard())
+	if c.Done() {
+		delete(l.more, c)
+		delete(l.clients, c.fd)
+		sys.Close(c.fd)
+		l.queued = l.Listener >= 0 // there is room for one more, and nobody tells
 	}
-	if !c.Done() {
-		return
-	}
-	delete(l.more, c)
-	delete(l.clients, c.fd)
-	sys.Close(c.fd)
-	l.queued = l.Listener >= 0 // there is room for one more, and nobody tells
 }
