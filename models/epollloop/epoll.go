@@ -77,7 +77,7 @@ func (l *loop) ask(fd int, in, out bool) {
 	switch {
 	case fd < 0, events == l.asked[fd]: // the kernel knows
 		return
-	case events == 0: // HUP is told of all on the list: epoll_ctl(2)
+	case events == 0: // epoll tells of HUP in any case: epoll_ctl(2)
 		op = unix.EPOLL_CTL_DEL
 	case l.asked[fd] == 0:
 		op = unix.EPOLL_CTL_ADD

@@ -59,7 +59,7 @@ static void ask(int fd, int in, int out)
 	if (ev.events == asked[fd])
 		return; /* the kernel knows */
 	int op = asked[fd] == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
-	if (ev.events == 0) /* else HUP would be told all the same: epoll_ctl(2) */
+	if (ev.events == 0) /* off the list, or epoll goes on telling of HUP: epoll_ctl(2) */
 		op = EPOLL_CTL_DEL;
 	if (epoll_ctl(epfd, op, fd, &ev) < 0)
 		die("epoll_ctl");

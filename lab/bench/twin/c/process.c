@@ -3,7 +3,7 @@
  * Compared with blocking: the conversation is the same, word for word, but a
  * child holds it, and the parent goes back to accept at once.
  *
- * This is where C and Go part. The child of fork(2) goes on in the middle of the
+ * Here C and Go differ. The child of fork(2) goes on in the middle of the
  * program, with all that the parent knew; nothing is started anew.
  */
 #define _GNU_SOURCE
