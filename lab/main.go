@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/alecthomas/kong"
 	"github.com/willabides/kongplete"
+	"golang.org/x/sys/unix"
 
 	"socketlab/lab/subject"
 	"socketlab/lab/trace"
@@ -76,11 +78,27 @@ func lab(args []string) int {
 		fmt.Fprintf(os.Stderr, "lab: try: lab %s--help\n", commandOf(err))
 		return exitCode(err)
 	}
-	if err := ctx.Run(commands.Color); err != nil {
+	err = roomToWatch(ctx.Selected().Name)
+	if err == nil {
+		err = ctx.Run(commands.Color)
+	}
+	if err != nil {
 		complain(err)
 		return exitCode(err)
 	}
 	return 0
+}
+
+// roomToWatch refuses to watch servers with so few descriptors that the Go
+// runtime itself could give up: its epoll(7) needs two.
+func roomToWatch(command string) error {
+	const least = 32
+	var files unix.Rlimit
+	err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files)
+	if err != nil || files.Cur >= least || !slices.Contains([]string{"verify", "trace", "bench", "compare", "exp"}, command) {
+		return nil
+	}
+	return fmt.Errorf("this shell allows %d open files, and lab %s needs at least %d; raise the limit: ulimit -n 1024", files.Cur, command, least)
 }
 
 // commandOf is the command that a wrong command line meant, with a space.

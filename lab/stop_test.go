@@ -119,7 +119,7 @@ func gone(t *testing.T, those []procfs.ProcStat) {
 }
 
 // Ctrl-C in the middle of lab verify leaves nothing behind: no server, no child
-// of one, none of the shells that guard them.
+// of one, none of the supervisors.
 func TestVerifyInterrupted(t *testing.T) {
 	const most = 3 * time.Second
 	mark := "LAB_TEST_MARK=" + t.Name() + "/" + time.Now().Format(time.RFC3339Nano)
@@ -136,7 +136,13 @@ func TestVerifyInterrupted(t *testing.T) {
 		default:
 		}
 		servers = descendants(t, verify.pid())
-		return slices.ContainsFunc(servers, func(p procfs.ProcStat) bool { return p.PPID != verify.pid() })
+		return slices.ContainsFunc(servers, func(p procfs.ProcStat) bool { // below lab verify and the supervisor
+			return slices.ContainsFunc(servers, func(server procfs.ProcStat) bool {
+				return p.PPID == server.PID && slices.ContainsFunc(servers, func(supervisor procfs.ProcStat) bool {
+					return server.PPID == supervisor.PID && supervisor.PPID == verify.pid()
+				})
+			})
+		})
 	})
 	start := time.Now()
 	if err := unix.Kill(-verify.pid(), unix.SIGINT); err != nil {

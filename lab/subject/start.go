@@ -117,14 +117,14 @@ func launch(ctx context.Context, spec Spec, port Port) (*Subject, error) {
 func (s *Subject) connect() error {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("socketpair: %w", err)
+		return fmt.Errorf("socketpair: %w%s", err, cure(err))
 	}
 	ours, theirs := os.NewFile(uintptr(pair[0]), "supervisor"), os.NewFile(uintptr(pair[1]), "lab")
 	defer ours.Close()
 	defer theirs.Close()
 	conn, err := net.FileConn(ours)
 	if err != nil {
-		return err
+		return fmt.Errorf("cannot talk to a supervisor: %w%s", err, cure(err))
 	}
 	s.control = conn.(*net.UnixConn)
 	cmd := s.supervisor
