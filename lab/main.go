@@ -75,6 +75,9 @@ func lab(args []string) int {
 	ctx, err := parser.Parse(args)
 	if err != nil {
 		complain(err)
+		if hint := meant(args); hint != "" {
+			fmt.Fprintf(os.Stderr, "lab: did you mean %s?\n", hint)
+		}
 		fmt.Fprintf(os.Stderr, "lab: try: lab %s--help\n", commandOf(err))
 		return exitCode(err)
 	}
@@ -106,6 +109,17 @@ func commandOf(err error) string {
 	var wrong *kong.ParseError
 	if errors.As(err, &wrong) && wrong.Context != nil && wrong.Context.Selected() != nil {
 		return wrong.Context.Selected().Name + " "
+	}
+	return ""
+}
+
+// meant is what stands on a wrong command line as a model's name alone, and is
+// a flag's value.
+func meant(args []string) string {
+	for _, arg := range args {
+		if slices.Contains(all.Names(), arg) {
+			return "--model=" + arg
+		}
 	}
 	return ""
 }

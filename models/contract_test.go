@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -179,6 +180,18 @@ func TestEveryFolderIsInTheCatalogue(t *testing.T) {
 		if e.IsDir() && !slices.Contains(infrastructure, e.Name()) && !slices.Contains(listed, e.Name()) {
 			t.Errorf("models/%s is not in models/all: a page is a folder and a line there", e.Name())
 		}
+	}
+}
+
+// The pages are in Source, and tests are not.
+func TestSource(t *testing.T) {
+	eachPage(t, func(t *testing.T, p *page) {
+		if text, err := models.Source.ReadFile(p.file); err != nil || string(text) != p.source {
+			t.Errorf("Source has not %s: %v; see its patterns", p.file, err)
+		}
+	})
+	if tests, _ := fs.Glob(models.Source, "*/*_test.go"); len(tests) > 0 {
+		t.Errorf("Source has tests: %v", tests)
 	}
 }
 
