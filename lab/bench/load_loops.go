@@ -91,6 +91,9 @@ func (t *thread) openLoop(n int, p plan, d time.Duration) error {
 				}
 				if now-(began+p.at(started)) > int64(lateness) {
 					t.dragged++
+					if now < giveUp {
+						t.late-- // its answer counts it as late, which is not the server's fault
+					}
 				}
 				if err := next(i, now); err != nil {
 					return 0, err
@@ -116,7 +119,6 @@ func (t *thread) openLoop(n int, p plan, d time.Duration) error {
 		},
 		over: func(now int64) bool { return started == int(t.planned) && now >= end },
 	})
-	t.late -= t.dragged
 	now := t.now()
 	for i, c := range t.clients[:n] {
 		for m := c.done; m < c.due; m++ {
