@@ -43,9 +43,7 @@ type Server struct {
 	Client func(cfd int)                          // in a child that Serve started; nil: echo
 }
 
-// Servers is the catalogue, in the order of the checks that catch them. A
-// function, since this program is also the process model's child, which starts
-// once for each client and needs none of it.
+// Servers is the catalogue, in the order of the checks that catch them.
 func Servers() []Server {
 	return slices.Concat(bytesServers(), closeServers(), manyServers(), lifeServers(), randomServers(), talkServers())
 }

@@ -6,22 +6,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"unicode"
 )
 
 var (
-	number = pattern(`\d+`)
-	port   = pattern(`(127\.\d+\.\d+\.\d+|\[?::1\]?):(\d+)`)
-	set    = pattern(`\{[^}]*\}`)
-	first  = pattern(`^\d+`)
+	number = regexp.MustCompile(`\d+`)
+	port   = regexp.MustCompile(`(127\.\d+\.\d+\.\d+|\[?::1\]?):(\d+)`)
+	set    = regexp.MustCompile(`\{[^}]*\}`)
+	first  = regexp.MustCompile(`^\d+`)
 )
-
-// pattern is compiled when it is needed, and not whenever the program starts:
-// the process model starts it once for each client.
-func pattern(expr string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
-}
 
 // inOrder puts the server's threads into the order in which they first do
 // something: which of two children is told of first is a matter of luck.
@@ -54,14 +47,14 @@ func (t *Trace) rename() {
 	for i, a := range t.Actors {
 		id := a.ID
 		if a.Kind == ServerThread {
-			id = number().ReplaceAllStringFunc(id, pid)
+			id = number.ReplaceAllStringFunc(id, pid)
 		}
 		ids[a.ID] = id
 		t.Actors[i].ID = id
 	}
-	known := func(s string) string { return number().ReplaceAllStringFunc(s, pids.known) }
+	known := func(s string) string { return number.ReplaceAllStringFunc(s, pids.known) }
 	hidePorts := func(s string) string {
-		return port().ReplaceAllStringFunc(s, func(addr string) string {
+		return port.ReplaceAllStringFunc(s, func(addr string) string {
 			cut := strings.LastIndex(addr, ":")
 			name := ports.name(addr[cut+1:], 1)
 			return addr[:cut] + ":PORT" + strings.TrimPrefix(name, "1")
@@ -101,9 +94,9 @@ func renameSet(text string, fd func(string) string) string {
 	}
 	for member := range strings.SplitSeq(text, separator) {
 		asked, answer, answered := strings.Cut(member, " = ")
-		member = number().ReplaceAllStringFunc(asked, fd)
+		member = number.ReplaceAllStringFunc(asked, fd)
 		if answered && strings.HasPrefix(asked, "accept") {
-			answer = first().ReplaceAllStringFunc(answer, fd)
+			answer = first.ReplaceAllStringFunc(answer, fd)
 		}
 		if answered {
 			member += " = " + answer
@@ -116,7 +109,7 @@ func renameSet(text string, fd func(string) string) string {
 
 // leading is the number that a text begins with.
 func leading(text string) int {
-	n, _ := strconv.Atoi(first().FindString(text))
+	n, _ := strconv.Atoi(first.FindString(text))
 	return n
 }
 
@@ -141,20 +134,20 @@ func (c *Call) rename(fds names, pid func(string) string) {
 		c.Args, c.Result = pid(c.Args), pid(c.Result)
 		return
 	case strings.HasSuffix(c.Name, "select"): // its first argument is one more than the largest
-		c.Args = first().ReplaceAllStringFunc(c.Args, func(s string) string {
+		c.Args = first.ReplaceAllStringFunc(c.Args, func(s string) string {
 			n, _ := strconv.Atoi(s)
 			largest := fds.known(strconv.Itoa(n - 1))
 			n, _ = strconv.Atoi(largest)
 			return strconv.Itoa(n + 1)
 		})
 	case c.Name != "poll" && c.Name != "ppoll" && c.Name != "socket":
-		c.Args = first().ReplaceAllStringFunc(c.Args, fd)
+		c.Args = first.ReplaceAllStringFunc(c.Args, fd)
 	}
 	inSet := func(s string) string { return renameSet(s[1:len(s)-1], fd) }
-	c.Args, c.Result = set().ReplaceAllStringFunc(c.Args, inSet), set().ReplaceAllStringFunc(c.Result, inSet)
+	c.Args, c.Result = set.ReplaceAllStringFunc(c.Args, inSet), set.ReplaceAllStringFunc(c.Result, inSet)
 	for _, name := range []string{"accept", "socket", "dup", "epoll_create", "io_uring_setup", "open"} {
 		if strings.HasPrefix(c.Name, name) {
-			c.Result = first().ReplaceAllStringFunc(c.Result, fd)
+			c.Result = first.ReplaceAllStringFunc(c.Result, fd)
 		}
 	}
 }
