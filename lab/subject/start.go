@@ -63,9 +63,12 @@ func Start(ctx context.Context, spec Spec) (*Subject, error) {
 // launch starts the supervisor, which starts the server.
 func launch(ctx context.Context, spec Spec, port Port) (*Subject, error) {
 	argv := withPort(spec.Command, port.Number)
-	path, err := exec.LookPath(argv[0])
-	if err != nil {
-		return nil, &CommandError{argv[0], err}
+	path := argv[0]
+	if !strings.Contains(path, "/") { // of a path, execve(2) says best what is wrong
+		var err error
+		if path, err = exec.LookPath(path); err != nil {
+			return nil, &CommandError{argv[0], err}
+		}
 	}
 	namespace := "-"
 	attributes := &syscall.SysProcAttr{Setpgid: true} // out of Ctrl-C's reach
