@@ -23,5 +23,5 @@ func TestMain(m *testing.M) {
 	// Under the race detector a process sleeps for a second before it ends, in
 	// case a race is still to be reported; here that is every command.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
-	testscript.Main(m, map[string]func(){"lab": main, "forbidden": forbidden, "deaf": deaf})
+	testscript.Main(m, map[string]func(){"lab": main, "forbidden": forbidden, "deaf": deaf, "detaches": detaches})
 }
