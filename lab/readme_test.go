@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"socketlab/lab/verify/client"
 	"socketlab/models/all"
 )
 
@@ -40,6 +41,16 @@ func TestProgramsTable(t *testing.T) {
 	for _, file := range []string{"../README.md", "../docs/glossary.md"} {
 		holdTable(t, file, "<!-- the table is made from models/all/documents.go: make update -->\n", table.String())
 	}
+}
+
+// TestClientChecksTable holds the table of docs/clients.md to the checks.
+func TestClientChecksTable(t *testing.T) {
+	var table strings.Builder
+	table.WriteString("| id | level | the client … | usual cause of a failure |\n|---|---|---|---|\n")
+	for _, c := range client.Checks {
+		fmt.Fprintf(&table, "| %s | %s | %s | %s |\n", c.ID, c.Level, c.Says, c.Cause)
+	}
+	holdTable(t, "../docs/clients.md", "<!-- the table is made from lab verify --client --list: make update -->\n", table.String())
 }
 
 // holdTable holds what stands in a document behind a mark to what it should be.

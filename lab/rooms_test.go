@@ -32,6 +32,7 @@ var rooms = map[string]int{
 	"lab/text":                  405,
 	"lab/trace":                 5845,
 	"lab/verify":                3410,
+	"lab/verify/client":         770,
 	"models":                    110,
 	"models/all":                115,
 	"models/blocking":           90,

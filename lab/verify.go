@@ -39,6 +39,7 @@ type verifyCmd struct {
 	Replay  string          `type:"existingfile" placeholder:"FILE" help:"Play the schedule in FILE, as printed by a failure, instead of random ones."`
 	List    bool            `help:"List the checks, and what each of them demands."`
 	Broken  bool            `help:"Try the checks on servers with one known bug each, or on those named: who is caught by what?"`
+	Client  bool            `help:"The command is a client: hold it to the checks of clients. {port} in it is where the server is that is played for it."`
 	Command []string        `arg:"" optional:"" help:"Any server: {port} in it is replaced. Without it, the port is appended; PORT is set too."`
 }
 
@@ -56,6 +57,8 @@ Examples:
   lab verify --report=html=results.html -- ./server {port}
   lab verify --weight=life=2 --report=gradescope=out.json -- ./server {port}
   lab verify --check=close --trace-failures -- ./server {port}
+  lab verify --client -- ./client {port}      a client: what it reads from its input it
+                                              sends, what it is told it prints
   lab verify --broken                         which check catches which bug
   lab verify --broken --check=close forgets-to-close
 
@@ -74,6 +77,10 @@ func (cmd *verifyCmd) Validate() error {
 		return errors.New("--rounds is a number of random schedules; it must be positive")
 	case noCommand(cmd.Command) != nil:
 		return noCommand(cmd.Command)
+	case cmd.Client && len(cmd.Command) == 0 && !cmd.List:
+		return errors.New("--client: which one? say lab verify --client -- ./client {port}")
+	case cmd.Client && (len(cmd.Model.models) > 0 || cmd.Broken || cmd.Trace || cmd.Limit > 0 || cmd.Replay != "" || len(cmd.Weight) > 0):
+		return errors.New("--client is about a client: leave out --model, --broken, --trace-failures, --limit, --replay and --weight")
 	case cmd.Broken && (len(cmd.Model.models) > 0 || len(cmd.Report) > 0 || cmd.Trace):
 		return errors.New("--broken has servers of its own, and a table of its own: leave out --model, --report and --trace-failures")
 	}
@@ -83,6 +90,9 @@ func (cmd *verifyCmd) Validate() error {
 func (cmd *verifyCmd) Run(color colorFlag) error {
 	if cmd.Replay != "" {
 		cmd.Check = []string{"random"}
+	}
+	if cmd.Client {
+		return cmd.runClient(color)
 	}
 	for _, pattern := range cmd.Check {
 		if len(verify.Select([]string{pattern})) == 0 {
@@ -136,7 +146,6 @@ func (cmd *verifyCmd) Run(color colorFlag) error {
 	if ctx.Err() != nil {
 		return interrupted{}
 	}
-	result.Started, result.MS, result.Strict = start, time.Since(start).Milliseconds(), cmd.Strict
 	for _, w := range cmd.Weight {
 		w.count(result)
 	}
@@ -144,9 +153,16 @@ func (cmd *verifyCmd) Run(color colorFlag) error {
 		cmd.offerPictures(result, servers)
 	}
 	if err != nil {
+		result.Started, result.MS = start, time.Since(start).Milliseconds()
 		result.Failure = err.Error() // a grader wants a report of this too
 		return errors.Join(err, result.Save(cmd.Report...))
 	}
+	return cmd.tell(result, start, color)
+}
+
+// tell saves and prints what came of it, and returns the verdict.
+func (cmd *verifyCmd) tell(result report.Verify, start time.Time, color colorFlag) error {
+	result.Started, result.MS, result.Strict = start, time.Since(start).Milliseconds(), cmd.Strict
 	// To print may be the end: who reads may have left, as head(1) does.
 	if err := errors.Join(result.Save(cmd.Report...), cmd.print(result, color.style())); err != nil {
 		return err

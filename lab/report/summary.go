@@ -42,15 +42,15 @@ func (v Verify) Summary() string {
 }
 
 func (v Verify) summaryOf(s Subject) string {
-	name, service := s.typed(), s.service()
+	name, service := s.typed(), s.serves()
 	counts := s.counts(v.Strict)
 	switch {
 	case !s.OK(v.Strict) && s.Failed == s.forgiven(v.Strict):
-		return fmt.Sprintf("%s.  Whether %s is a correct %s server, this run does not tell.", counts, name, service)
+		return fmt.Sprintf("%s.  Whether %s is a correct %s, this run does not tell.", counts, name, service)
 	case !s.OK(v.Strict):
-		return fmt.Sprintf("%s.  %s is not yet a correct %s server.", counts, name, service)
+		return fmt.Sprintf("%s.  %s is not yet a correct %s.", counts, name, service)
 	case s.Failed > 0:
-		return fmt.Sprintf("%s.  %s is a correct %s server.", counts, name, service)
+		return fmt.Sprintf("%s.  %s is a correct %s.", counts, name, service)
 	case s.Passed == 0:
 		return fmt.Sprintf("No check applies to %s.", name)
 	}
@@ -108,12 +108,15 @@ func (s Subject) typed() string {
 	return text.Shorten(strings.Join(words, " "), 40)
 }
 
-// service is what the subject was asked for. A model is asked for everything.
-func (s Subject) service() string {
+// serves is what the subject was asked for. A model is asked for everything.
+func (s Subject) serves() string {
+	if s.Kind == "client" {
+		return "client"
+	}
 	for _, c := range s.Checks {
 		if path.Dir(c.ID) != "talk" {
-			return "echo"
+			return "echo server"
 		}
 	}
-	return "talk"
+	return "talk server"
 }

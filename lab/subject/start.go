@@ -62,7 +62,7 @@ func Start(ctx context.Context, spec Spec) (*Subject, error) {
 
 // launch starts the supervisor, which starts the server.
 func launch(ctx context.Context, spec Spec, port Port) (*Subject, error) {
-	argv := withPort(spec.Command, port.Number)
+	argv := WithPort(spec.Command, port.Number)
 	path := argv[0]
 	if !strings.Contains(path, "/") { // of a path, execve(2) says best what is wrong
 		var err error
@@ -261,8 +261,8 @@ func (s *Subject) attend() {
 	close(s.gone)
 }
 
-// withPort puts the port where the command wants it.
-func withPort(command []string, port uint16) []string {
+// WithPort puts the port where the command wants it.
+func WithPort(command []string, port uint16) []string {
 	number := strconv.Itoa(int(port))
 	argv := make([]string, len(command))
 	wanted := false

@@ -61,7 +61,7 @@ func TestCommandGetsItsPort(t *testing.T) {
 		{[]string{"a", "b"}, []string{"a", "b", "7"}},
 		{[]string{"a{port}"}, []string{"a7"}},
 	} {
-		if got := withPort(test.command, 7); !slices.Equal(got, test.want) {
+		if got := WithPort(test.command, 7); !slices.Equal(got, test.want) {
 			t.Errorf("%q becomes %q, want %q", test.command, got, test.want)
 		}
 	}
