@@ -307,10 +307,10 @@ func TestKillAll(t *testing.T) {
 // What a server starts stays in its tree, and ends with it, wherever it hides.
 func TestDetached(t *testing.T) {
 	s := begin(t, spec("detaches"))
-	tree := treeOf(t, s)
-	if len(tree.Processes) != 2 || !slices.ContainsFunc(tree.Processes, func(p proc.Process) bool { return p.Name == "sleep" }) {
-		t.Fatalf("want the server and what has left it: %+v", tree.Processes)
-	}
+	eventually(t, "the server and what has left it", func() bool {
+		tree := treeOf(t, s)
+		return len(tree.Processes) == 2 && slices.ContainsFunc(tree.Processes, func(p proc.Process) bool { return p.Name == "sleep" })
+	})
 	// that it is gone after Stop, begin sees
 }
 
