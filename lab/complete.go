@@ -13,6 +13,7 @@ import (
 	"github.com/willabides/kongplete"
 
 	"socketlab/lab/experiment"
+	"socketlab/lab/live"
 	"socketlab/lab/report"
 	"socketlab/lab/verify"
 	"socketlab/models/all"
@@ -52,6 +53,7 @@ var predictors = kongplete.WithPredictors(map[string]complete.Predictor{
 	"model":      complete.PredictFunc(func(complete.Args) []string { return all.Names() }),
 	"experiment": complete.PredictFunc(func(complete.Args) []string { return append(experiment.Names(), "all") }),
 	"scene":      complete.PredictFunc(func(complete.Args) []string { return append(sceneNames(), "list") }),
+	"live-scene": complete.PredictFunc(func(complete.Args) []string { return append(live.Names(), "list") }),
 	"models":     list(func() []string { return append(all.Names(), "all") }),
 	"checks":     list(checkIDs),
 	"weights":    list(func() []string { return withEquals(checkIDs()) }),

@@ -36,6 +36,7 @@ type grammar struct {
 	Trace      traceCmd      `cmd:"" help:"Record what happens in one conversation, and draw it."`
 	Bench      benchCmd      `cmd:"" help:"Measure what serving costs, side by side."`
 	Compare    compareCmd    `cmd:"" help:"Check and measure models or servers, in one table."`
+	Live       liveCmd       `cmd:"" help:"Show servers side by side in a browser, while the same clients talk to all."`
 	Exp        expCmd        `cmd:"" help:"Predict, see, explain: experiments with servers, clients and the kernel."`
 	Lesson     lessonCmd     `cmd:"" help:"Step through a lesson of 50 minutes: what to project, ask and expect."`
 	Doctor     doctorCmd     `cmd:"" help:"Tell what this machine allows, and how to get more."`

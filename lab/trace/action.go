@@ -24,10 +24,11 @@ const (
 	Leave     = "leave"      // close: FIN, or RST if something is unread
 	StopRead  = "stop-reading"
 	ReadOn    = "read-on"
+	Flood     = "flood" // send 16 MiB, more than the kernels hold for a server that is not read
 )
 
 // Actions are all that there are.
-var Actions = []string{Connect, Send, HalfClose, Reset, Leave, StopRead, ReadOn}
+var Actions = []string{Connect, Send, HalfClose, Reset, Leave, StopRead, ReadOn, Flood}
 
 // mostClients is how many clients a stream may have.
 const mostClients = 1000
@@ -54,6 +55,8 @@ func (w *watched) does(a Action) {
 		c.connect()
 	case Send:
 		c.owe([]byte(a.Data))
+	case Flood:
+		c.owe(make([]byte, 16<<20))
 	case HalfClose:
 		c.halfClose()
 	case Reset:

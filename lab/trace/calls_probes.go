@@ -23,6 +23,7 @@ type probes struct {
 	watcher *probe.Watcher
 	server  string // its name
 	holds   bool   // once it listens, calls wait for step
+	free    bool   // but not now
 
 	// What follows is guarded by account.mu.
 	account
@@ -91,13 +92,27 @@ func (p *probes) step(all bool) (stepped int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for len(p.held) > 0 && (all || stepped == 0) {
-		h := p.held[0]
-		p.held = p.held[1:]
-		h.call.held, h.call.begin = false, time.Now()
-		p.watcher.Release(h.released)
+		p.letGo()
 		stepped++
 	}
 	return stepped
+}
+
+// letGo has the first of those that wait make its call.
+func (p *probes) letGo() {
+	h := p.held[0]
+	p.held = p.held[1:]
+	h.call.held, h.call.begin = false, time.Now()
+	p.watcher.Release(h.released)
+}
+
+// setFree has calls go on by themselves, or wait for step again.
+func (p *probes) setFree(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.free = on; on && len(p.held) > 0; {
+		p.letGo()
+	}
 }
 
 // hear takes a report.
@@ -134,6 +149,9 @@ func (p *probes) hear(r probe.Report) {
 		switch {
 		case c.held:
 			p.held = append(p.held, heldCall{c, r.Call})
+			if p.free {
+				p.letGo()
+			}
 		case p.holds:
 			p.watcher.Release(r.Call)
 		}

@@ -220,6 +220,23 @@ func (s *Stream) Step(server string, all bool) (stepped int) {
 	return stepped
 }
 
+// Free has calls go on by themselves, or wait for Step again.
+func (s *Stream) Free(on bool) {
+	for _, w := range s.servers {
+		if p, holds := w.source.(*probes); holds {
+			p.setFree(on)
+		}
+	}
+}
+
+// Names are the names of the servers, in order.
+func (s *Stream) Names() (names []string) {
+	for _, w := range s.servers {
+		names = append(names, w.name)
+	}
+	return names
+}
+
 // Close ends the clients and the servers. Nothing is left running.
 func (s *Stream) Close() (err error) {
 	var all sync.WaitGroup
