@@ -17,6 +17,7 @@ import (
 // lab verify --broken.
 type brokenCmd struct {
 	Name string `arg:"" help:"Which server; lab verify --broken shows all."`
+	broken.Certificates
 	Port uint16 `arg:"" optional:"" help:"Where to listen. Without it, serve the client on descriptor 3, as a child."`
 }
 
@@ -29,6 +30,7 @@ func (cmd *brokenCmd) Run() error {
 		server.RunClient()
 		return nil
 	}
+	broken.Own = cmd.Certificates
 	return server.Run(cmd.Port)
 }
 

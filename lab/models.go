@@ -37,7 +37,7 @@ func (cmd modelsCmd) Run() error {
 	}
 	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "MODEL\tWAITS IN\tONE CLIENT COSTS\tLIMIT\tPAGE")
-	for _, m := range all.Models {
+	for _, m := range all.Every() {
 		limit := "none"
 		if m.Limit > 0 {
 			limit = strconv.Itoa(m.Limit)
@@ -47,7 +47,7 @@ func (cmd modelsCmd) Run() error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	for _, m := range all.Models {
+	for _, m := range all.Every() {
 		if err := m.Runs(); err != nil {
 			fmt.Printf("\n%s\n", strings.ReplaceAll(err.Error(), "; ", ";\n"))
 		}
@@ -86,7 +86,7 @@ type modelCard struct {
 
 func printModelsJSON() error {
 	doc := modelsDocument{Schema: "lab.models/1"}
-	for _, m := range all.Models {
+	for _, m := range all.Every() {
 		why := ""
 		if err := m.Runs(); err != nil {
 			why = errors.Unwrap(err).Error()

@@ -80,7 +80,7 @@ func holdTable(t *testing.T, file, begin, table string) {
 func readmeTable(t *testing.T) string {
 	var table strings.Builder
 	table.WriteString("| model | waits in | one client costs | at once | lines | diff to the one before |\n|---|---|---|---|---|---|\n")
-	for _, m := range all.Models {
+	for _, m := range all.Every() {
 		file := m.Page()
 		text, err := os.ReadFile(filepath.Join("..", file))
 		if err != nil {

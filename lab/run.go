@@ -47,6 +47,10 @@ With --service=talk you are the operator: what clients say appears on standard
 output, and the lines that you type go to all of them, or with "@3 " in front to
 client 3 alone. The end of your input does not end the server.
 
+With --model=tls the server says with which line a client trusts it. The authority
+and the keys are made for this run, in memory, unless you give --cert and --key; lab
+certs makes such files.
+
 With --step you walk through the page, its source beside you: the server stops
 before each system call, shows the line, the call, what each client and thread
 is doing and how many wait in the queue, and goes on when you say so:
@@ -62,6 +66,8 @@ Examples:
   lab run --model=goroutine --listen=:7000 --open    for the whole classroom
   lab run --model=select --sleep=500ms          one slow handler, and all wait
   lab run --model=process --step                call by call, children too
+  lab run --model=tls                           over TLS, keys for this run
+  lab run --model=tls --service=talk --greeting='Welcome to the server!'
 
 Exit codes: 0 stopped; 2 could not listen, or the server failed; 80 wrong command
 line; 130 ended at once by a second signal.`

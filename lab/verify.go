@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"socketlab/lab/certs"
 	"socketlab/lab/report"
 	"socketlab/lab/verify"
 	"socketlab/models"
@@ -27,6 +29,9 @@ type verifyCmd struct {
 	Check   []string        `predictor:"checks" placeholder:"GLOB" help:"Which checks: an id, a group or a pattern, such as close/half, bytes, life/*."`
 	Service string          `enum:"echo,talk" default:"echo" help:"What the command serves: echo or talk (${default})."`
 	Limit   int             `placeholder:"N" help:"How many clients the command serves at once by design; 0, the default: no limit."`
+	TLS     string          `name:"tls" placeholder:"CA" help:"The command speaks TLS, and this authority, a file in PEM, has signed its certificate."`
+	Cert    string          `placeholder:"FILE" help:"TLS: the certificate that clients show to a command that asks for one, with --key."`
+	Key     string          `placeholder:"FILE" help:"TLS: the key of --cert."`
 	Timeout time.Duration   `default:"5s" placeholder:"TIME" help:"How long to wait for any one event (${default})."`
 	Strict  bool            `help:"Fail also for what only should be."`
 	JSON    bool            `name:"json" help:"Print one JSON document, schema lab.verify/1."`
@@ -54,6 +59,7 @@ Examples:
   lab verify --check=close/half -- ./server {port}
   lab verify --model=blocking -- python3 server.py {port}    side by side
   lab verify --limit=1 -- ./one-at-a-time {port}
+  lab verify --tls=tls/ca.pem -- ./tls-server {port}   lab certs tls made it
   lab verify --report=html=results.html -- ./server {port}
   lab verify --weight=life=2 --report=gradescope=out.json -- ./server {port}
   lab verify --check=close --trace-failures -- ./server {port}
@@ -84,7 +90,10 @@ func (cmd *verifyCmd) Validate() error {
 	case cmd.Broken && (len(cmd.Model.models) > 0 || len(cmd.Report) > 0 || cmd.Trace):
 		return errors.New("--broken has servers of its own, and a table of its own: leave out --model, --report and --trace-failures")
 	}
-	return report.VerifyFormats.Check(cmd.Report, cmd.JSON)
+	if cmd.Cert != "" && cmd.TLS == "" {
+		return errors.New("--cert is for TLS: say --tls=CA too")
+	}
+	return errors.Join(together(cmd.Cert, cmd.Key), report.VerifyFormats.Check(cmd.Report, cmd.JSON))
 }
 
 func (cmd *verifyCmd) Run(color colorFlag) error {
@@ -223,7 +232,7 @@ func (cmd *verifyCmd) servers() ([]verify.Server, error) {
 	}
 	var servers []verify.Server
 	for _, m := range chosen {
-		servers = append(servers, verify.Server{
+		server := verify.Server{
 			Name:     m.Name,
 			Kind:     "model",
 			Limit:    m.Limit,
@@ -231,24 +240,56 @@ func (cmd *verifyCmd) servers() ([]verify.Server, error) {
 			Command: func(service string) []string {
 				return []string{exe, "run", "--model=" + m.Name, "--listen=127.0.0.1:{port}", "--service=" + service}
 			},
-		})
+		}
+		if m.TLS {
+			if server, err = secured(server); err != nil {
+				return nil, err
+			}
+		}
+		servers = append(servers, server)
 	}
 	if len(cmd.Command) > 0 {
+		var secure *tls.Config
+		if cmd.TLS != "" {
+			if secure, err = (certs.Client{CA: cmd.TLS, Cert: cmd.Cert, Key: cmd.Key}).Config("127.0.0.1"); err != nil {
+				return nil, err
+			}
+		}
 		servers = append(servers, verify.Server{
 			Name:     filepath.Base(cmd.Command[0]),
 			Kind:     "command",
 			Limit:    cmd.Limit,
 			Services: []string{cmd.Service},
 			Command:  func(string) []string { return cmd.Command },
+			TLS:      secure,
 		})
 	}
 	return servers, nil
 }
 
+// secured gives a model that speaks TLS certificates for the checks.
+func secured(s verify.Server) (verify.Server, error) {
+	made, err := certs.InMemory("127.0.0.1")
+	if err != nil {
+		return s, err
+	}
+	cert, key, err := made.Client("lab verify")
+	if err != nil {
+		return s, err
+	}
+	plain := s.Command
+	s.Command = func(service string) []string {
+		return append(plain(service), "--cert="+made.Cert, "--key="+made.Key)
+	}
+	s.Mutual = append(s.Command("echo"), "--client-ca="+made.CA)
+	s.TLS, err = certs.Client{CA: made.CA, Cert: cert, Key: key}.Config("127.0.0.1")
+	return s, err
+}
+
 // applies refuses servers to which none of the checks applies: they would pass.
 func applies(checks []verify.Check, servers []verify.Server) error {
 	for _, s := range servers {
-		if !slices.ContainsFunc(checks, func(c verify.Check) bool { return slices.Contains(s.Services, c.Service) }) {
+		if !slices.ContainsFunc(checks, s.Concerns) {
 			return wrong("none of these checks is about a server for %s, as %s is said to be: see --service", s.Services[0], s.Name)
 		}
 	}

@@ -40,6 +40,7 @@ var longPages = map[string]int{
 	"process":   190, // two programs on one page: parent and child
 	"prefork":   210, // so too, and the parent replaces workers
 	"roles":     210, // three threads on one page
+	"tls":       180, // goroutine's page, a handshake, and a second kind of end
 	"epollloop": 180, // the list in the kernel has calls of its own: create, add, change, take off
 }
 
@@ -48,6 +49,7 @@ var longPages = map[string]int{
 const stepLines = 300
 
 var smallSteps = map[string]int{
+	"goroutine→tls":       80,
 	"selectloop→pollloop": 60,
 	"pollloop→epollloop":  80,
 }
@@ -58,7 +60,7 @@ var infrastructure = []string{"all", "guests", "internal", "serve", "session", "
 // pagesMayImport is all that a page needs: no lab, no other page, and nothing
 // that prints or logs.
 var pagesMayImport = []string{
-	"bytes", "errors", "net", "os", "os/exec", "os/signal", "runtime", "slices", "strconv", "sync", "sync/atomic", "unsafe",
+	"bytes", "context", "crypto/tls", "errors", "net", "os", "os/exec", "os/signal", "runtime", "slices", "strconv", "sync", "sync/atomic", "time", "unsafe",
 	"golang.org/x/sys/unix",
 	"socketlab/models", "socketlab/models/guests", "socketlab/models/session", "socketlab/models/sys",
 }
@@ -107,7 +109,7 @@ func folder(m models.Model) string {
 // catalogue is every page, in the order in which to read.
 func catalogue(t *testing.T) (pages []*page) {
 	t.Helper()
-	for _, m := range all.Models {
+	for _, m := range all.Every() {
 		if m.Serve == nil {
 			t.Fatalf("model %q has no Serve", m.Name)
 		}
@@ -272,7 +274,7 @@ func TestPageComment(t *testing.T) {
 // The text about a page compares it with the one before it too, and leads to
 // both neighbours.
 func TestTextsLeadOn(t *testing.T) {
-	for _, m := range all.Models {
+	for _, m := range all.Every() {
 		t.Run(m.Name, func(t *testing.T) {
 			text, err := os.ReadFile("../docs/models/" + m.Name + ".md")
 			if err != nil {
@@ -282,7 +284,7 @@ func TestTextsLeadOn(t *testing.T) {
 			if before, any := all.Before(m); any {
 				want = append(want, "\nCompared with "+before.Name+": ", "\nlab diff "+before.Name+" "+m.Name+"\n")
 			}
-			for _, next := range all.Models {
+			for _, next := range all.Every() {
 				if before, any := all.Before(next); any && before.Name == m.Name && next.Variant == "" {
 					want = append(want, "\nlab diff "+m.Name+" "+next.Name+"\n")
 				}

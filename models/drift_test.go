@@ -33,6 +33,9 @@ var repeated = []struct {
 	pages: []string{"process", "prefork", "thread"},
 	names: []string{"clientsTurn"},
 }, {
+	pages: []string{"goroutine", "tls"},
+	names: []string{"listen", "answer", "tell"},
+}, {
 	pages: []string{"roles", "selectloop"},
 	names: []string{"onReadable", "onWritable"},
 }, {

@@ -31,7 +31,7 @@ type Server struct {
 	Name    string // what it does, as it looks from outside: "forgets-to-close"
 	Bug     string // what is wrong in it
 	Source  string // the programs it was found in; "": elsewhere
-	Service string // "echo" or "talk"
+	Service string // "echo", "talk", or "tls", which is an echo over TLS
 	Limit   int    // clients it serves at once, as declared; 0: no limit
 
 	Caught  []string // patterns of the checks that must catch it; all others must pass
@@ -45,7 +45,7 @@ type Server struct {
 
 // Servers is the catalogue, in the order of the checks that catch them.
 func Servers() []Server {
-	return slices.Concat(bytesServers(), closeServers(), manyServers(), lifeServers(), randomServers(), talkServers())
+	return slices.Concat(bytesServers(), closeServers(), manyServers(), lifeServers(), randomServers(), talkServers(), tlsServers())
 }
 
 // Named is the server with that name.

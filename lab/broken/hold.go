@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"socketlab/lab/certs"
 	"socketlab/lab/report"
 	"socketlab/lab/verify"
 )
@@ -52,12 +53,16 @@ func (s Server) hold(ctx context.Context, lab string, o verify.Options) (Finding
 	hasty.Start, hasty.Wait = patient.Start, min(o.Wait, time.Second)
 	patient.Checks = slices.DeleteFunc(s.checks(o.Checks), func(c verify.Check) bool { return s.Concerns(c.ID) })
 	hasty.Checks = slices.DeleteFunc(s.checks(o.Checks), func(c verify.Check) bool { return !s.Concerns(c.ID) })
+	subject, err := s.Subject(lab)
+	if err != nil {
+		return finding, err
+	}
 	var verdicts []report.Check
 	for _, o := range []verify.Options{hasty, patient} {
 		if len(o.Checks) == 0 {
 			continue
 		}
-		result, err := verify.Verify(ctx, []verify.Server{s.Subject(lab)}, o)
+		result, err := verify.Verify(ctx, []verify.Server{subject}, o)
 		if err != nil {
 			return finding, err
 		}
@@ -95,7 +100,7 @@ func (s Server) Concerns(id string) bool { return match(s.Caught, id) }
 // checks are those of the selected checks that the server is held to.
 func (s Server) checks(selected []verify.Check) []verify.Check {
 	return slices.DeleteFunc(slices.Clone(selected), func(c verify.Check) bool {
-		return c.Service != s.Service || match(s.Spared, c.ID)
+		return !s.Serves(c) || match(s.Spared, c.ID)
 	})
 }
 
@@ -116,13 +121,36 @@ func match(patterns []string, id string) bool {
 	})
 }
 
+// Serves reports whether a check is about what the server serves: TLS is an echo
+// too.
+func (s Server) Serves(c verify.Check) bool {
+	return c.Service == s.Service || s.Service == "tls" && c.Service == "echo"
+}
+
 // Subject is the server to be held to checks, given where the lab's own program is.
-func (s Server) Subject(lab string) verify.Server {
-	return verify.Server{
+func (s Server) Subject(lab string) (verify.Server, error) {
+	command := []string{lab, "broken", s.Name, "{port}"}
+	subject := verify.Server{
 		Name:     s.Name,
 		Kind:     "command",
 		Limit:    s.Limit,
 		Services: []string{s.Service},
-		Command:  func(string) []string { return []string{lab, "broken", s.Name, "{port}"} },
+		Command:  func(string) []string { return command },
 	}
+	if s.Service != "tls" {
+		return subject, nil
+	}
+	made, err := certs.InMemory("127.0.0.1")
+	if err != nil {
+		return subject, err
+	}
+	command = append(command, "--cert="+made.Cert, "--key="+made.Key)
+	subject.Services = []string{"echo", "tls"}
+	subject.Mutual = append(slices.Clone(command), "--client-ca="+made.CA)
+	cert, key, err := made.Client("lab verify")
+	if err != nil {
+		return subject, err
+	}
+	subject.TLS, err = certs.Client{CA: made.CA, Cert: cert, Key: key}.Config("127.0.0.1")
+	return subject, err
 }

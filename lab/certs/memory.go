@@ -57,16 +57,16 @@ func (m *Memory) hold(name string, text []byte) (path string, err error) {
 	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fd), err
 }
 
-// Pair holds the certificate of one more client or server, and its key.
-func (m *Memory) Pair(w Wanted) (cert, key string, err error) {
-	pair, err := m.authority.Sign(w)
+// Client holds the certificate of a client too, and its key.
+func (m *Memory) Client(name string) (cert, key string, err error) {
+	pair, err := m.authority.Client(name)
 	if err != nil {
 		return "", "", err
 	}
-	if cert, err = m.hold("cert.pem", pair.Certificate); err != nil {
+	if cert, err = m.hold("client.pem", pair.Certificate); err != nil {
 		return "", "", err
 	}
-	key, err = m.hold("cert.key", pair.Key)
+	key, err = m.hold("client.key", pair.Key)
 	return cert, key, err
 }
 

@@ -18,7 +18,7 @@ import (
 type Check struct {
 	ID      string       // a stable name: "close/half"
 	Level   report.Level // what a failure means
-	Service string       // which service it is about: "echo" or "talk"
+	Service string       // which service it is about: "echo", "talk" or "tls"
 	Says    string       // the server … : the sentence that it enforces
 	Cause   string       // the usual cause of a failure
 	Fits    []symptom    // what Cause explains better than the general cause does
@@ -26,6 +26,7 @@ type Check struct {
 	Files   uint64       // descriptors that the server may have open; 0: as it is
 	Ends    bool         // the server is to end; otherwise it must be there when all is over
 	Long    bool         // it may take long
+	Mutual  bool         // it is about a server that asks clients for a certificate
 	Run     func(*T)
 }
 
@@ -63,7 +64,7 @@ func (c Check) cause(s symptom) string {
 func (c Check) Group() string { return path.Dir(c.ID) }
 
 // Checks are all checks, in the order in which they are run and shown.
-var Checks = slices.Concat(bytesChecks, closeChecks, manyChecks, lifeChecks, randomChecks, talkChecks)
+var Checks = slices.Concat(bytesChecks, closeChecks, manyChecks, lifeChecks, randomChecks, talkChecks, tlsChecks)
 
 // Select returns the checks whose id matches one of the patterns, such as
 // "close/*" or "bytes". No pattern selects all.

@@ -221,7 +221,7 @@ func (t *T) visit(fin bool) {
 	if err != nil {
 		t.Fail("to be able to connect", cannotConnect(err))
 	}
-	if t.TLS != nil {
+	if t.tls != nil {
 		conn = t.secure(told{conn.(*net.TCPConn), &Client{t: t}})
 	}
 	defer conn.Close()

@@ -100,6 +100,9 @@ func (c *Client) Arrives(patience time.Duration) bool {
 		c.t.Cannot("look at a connection", err)
 	}
 	c.conn.SetReadDeadline(time.Now().Add(patience))
+	if s, ok := c.conn.(*secured); ok && s.await() != nil {
+		return false // the handshake is not over
+	}
 	return raw.Read(func(fd uintptr) bool {
 		_, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK)
 		return err != unix.EAGAIN

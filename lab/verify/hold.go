@@ -39,6 +39,10 @@ func hold(ctx context.Context, s Server, c Check, o Options, w Witness, tell hoo
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	t := &T{Options: o, Limit: s.Limit, witness: w, hooks: tell, ctx: ctx, cancel: cancel, start: time.Now()}
+	if s.TLS != nil {
+		t.tls = s.TLS.Clone()
+		t.tls.InsecureSkipVerify = true // see tls/handshake
+	}
 	end := t.play(s, c)
 	result.MS = time.Since(t.start).Milliseconds()
 	result.Note = t.note
@@ -72,6 +76,9 @@ func abridge(story []string, client string) []string {
 func (t *T) play(s Server, c Check) (end *verdict) {
 	spec := s.spec(c.Service)
 	spec.Files = c.Files
+	if c.Mutual && s.Mutual != nil {
+		spec.Command = s.Mutual
+	}
 	server, err := t.startWitnessed(spec)
 	if err != nil {
 		end = &verdict{status: report.Error, expected: "the server to listen", actual: err.Error()}
@@ -157,7 +164,7 @@ func (t *T) standAside() {
 func (t *T) afterwards(c Check) {
 	t.hangUp()
 	t.Tell("everybody left")
-	if c.Service == "echo" {
+	if c.Service != "talk" {
 		t.Dial().Echo([]byte("and after all that?\n"))
 	}
 	if _, over := t.Server.Ending(); over {

@@ -164,7 +164,11 @@ func named(t *testing.T, name string) verify.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.Subject(lab)
+	subject, err := s.Subject(lab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return subject
 }
 
 // nothingLeaks compares the goroutines and the children at the end of the test

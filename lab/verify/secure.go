@@ -1,9 +1,8 @@
 package verify
 
 import (
-	"context"
 	"crypto/tls"
-	"io"
+	"errors"
 	"net"
 	"os"
 	"sync"
@@ -41,18 +40,14 @@ type secured struct {
 
 // secure puts TLS over a connection, if the server speaks it.
 func (t *T) secure(conn told) connection {
-	if t.TLS == nil {
+	if t.tls == nil {
 		return conn
 	}
 	s := &secured{told: conn, wire: &sys.Wire{Conn: conn}, ready: make(chan struct{})}
-	s.tls = tls.Client(s.wire, t.TLS)
+	s.tls = tls.Client(s.wire, t.tls)
 	go func() {
 		defer close(s.ready)
-		ctx, cancel := context.WithTimeout(t.ctx, t.Wait)
-		defer cancel()
-		if s.err = s.tls.HandshakeContext(ctx); ctx.Err() != nil && t.ctx.Err() == nil {
-			s.err = os.ErrDeadlineExceeded
-		}
+		s.err = s.tls.HandshakeContext(t.ctx)
 	}()
 	return s
 }
@@ -70,6 +65,9 @@ func (s *secured) await() error {
 	}
 	select {
 	case <-s.ready:
+		if at := s.deadline.Load(); at != nil {
+			s.told.SetReadDeadline(*at)
+		}
 		return s.err
 	case <-late:
 		return os.ErrDeadlineExceeded
@@ -79,9 +77,6 @@ func (s *secured) await() error {
 func (s *secured) Read(p []byte) (int, error) {
 	if err := s.await(); err != nil {
 		return 0, err
-	}
-	if at := s.deadline.Load(); at != nil {
-		s.told.SetReadDeadline(*at)
 	}
 	return s.tls.Read(p)
 }
@@ -117,12 +112,12 @@ func (s *secured) CloseWrite() error {
 	return s.told.CloseWrite()
 }
 
-// Close says close_notify too, if it can at once.
+// Close says close_notify too, if it can at once, and somebody is there to hear.
 func (s *secured) Close() (err error) {
 	s.closing.Do(func() {
 		select {
 		case <-s.ready:
-			if s.err == nil {
+			if s.err == nil && !s.wire.FIN() { // nobody would read it: RST
 				s.told.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
 				s.tls.CloseWrite()
 			}
@@ -133,9 +128,14 @@ func (s *secured) Close() (err error) {
 	return err
 }
 
-// truncated reports whether reading ended with a FIN, and no close_notify
-// before it.
-func truncated(c connection, err error) bool {
+// truncated reports whether the connection has ended without close_notify.
+func truncated(c connection) bool {
 	s, ok := c.(*secured)
-	return ok && err == io.EOF && s.wire.FIN()
+	return ok && s.wire.FIN()
+}
+
+// isAlert reports whether the other side has said what it does not like.
+func isAlert(err error) bool {
+	remote, ok := errors.AsType[*net.OpError](err)
+	return ok && remote.Op == "remote error"
 }

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"slices"
 	"sync"
@@ -18,7 +19,8 @@ import (
 type T struct {
 	Options
 	Server *subject.Subject
-	Limit  int // clients that the server serves at once; 0: no limit
+	Limit  int         // clients that the server serves at once; 0: no limit
+	tls    *tls.Config // what clients say over TLS; nil: they do without
 
 	hooks
 	witness Witness         // nil: nobody looks on

@@ -19,11 +19,23 @@ type Server struct {
 	Limit    int                           // clients it serves at once; 0: no limit
 	Services []string                      // what it can serve: "echo", "talk"
 	Command  func(service string) []string // how to start it, with {port} for the port
+
+	TLS    *tls.Config // it speaks TLS, and this is what a client says; nil: it does not
+	Mutual []string    // how to start it so that it asks clients for a certificate; nil: as always
 }
 
 func (s Server) spec(service string) subject.Spec {
+	if service == "tls" {
+		service = "echo" // over TLS
+	}
 	const most = 3000 // two processes for each of a thousand clients, and some more
 	return subject.Spec{Name: s.Name, Kind: s.Kind, Command: s.Command(service), Limit: s.Limit, Most: most}
+}
+
+// Concerns reports whether a check is about what the server serves. What speaks
+// TLS serves that too.
+func (s Server) Concerns(c Check) bool {
+	return slices.Contains(s.Services, c.Service) || c.Service == "tls" && s.TLS != nil
 }
 
 // start starts a server. To begin to listen is an event like others: it is not
@@ -51,7 +63,6 @@ type Options struct {
 	Start    time.Duration  // how long until a server listens; 0: as for any event
 	Together int            // how many checks run at once, each on a server of its own
 	Progress func(Progress) // told after each step of it; nil: nobody is
-	TLS      *tls.Config    // the servers speak TLS, and clients say this; nil: they do not
 
 	Seed   uint64   // of the first random schedule; the next ones count upwards
 	Rounds int      // how many random schedules
@@ -94,7 +105,7 @@ func Verify(ctx context.Context, servers []Server, o Options) (report.Verify, er
 	var long, short []func(idle func()) // begun in this order, so that at the end none is left alone
 	for _, s := range servers {
 		checks := slices.DeleteFunc(slices.Clone(o.Checks), func(c Check) bool {
-			return !slices.Contains(s.Services, c.Service)
+			return !s.Concerns(c)
 		})
 		verdicts := make([]report.Check, len(checks))
 		for i, c := range checks {

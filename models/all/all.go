@@ -3,6 +3,7 @@ package all
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"socketlab/models"
@@ -15,6 +16,7 @@ import (
 	"socketlab/models/roles"
 	"socketlab/models/selectloop"
 	"socketlab/models/thread"
+	"socketlab/models/tls"
 	"socketlab/models/uringloop"
 )
 
@@ -33,10 +35,19 @@ var Models = []models.Model{
 	uringloop.Model,
 }
 
+// Secured are variants that speak TLS. They stand apart: a client of plain TCP
+// cannot talk to them.
+var Secured = []models.Model{
+	tls.Model,
+}
+
+// Every is every page there is.
+func Every() []models.Model { return slices.Concat(Models, Secured) }
+
 // Before is the model that a page is compared with: the step before it, or the
 // one that it is a variant of. The first one has none.
 func Before(m models.Model) (before models.Model, any bool) {
-	for _, other := range Models {
+	for _, other := range Every() {
 		switch {
 		case other.Name == m.Name:
 			return before, before.Name != ""
@@ -51,7 +62,7 @@ func Before(m models.Model) (before models.Model, any bool) {
 
 // Names are what --model takes.
 func Names() (names []string) {
-	for _, m := range Models {
+	for _, m := range Every() {
 		names = append(names, m.Name)
 	}
 	return names
@@ -60,7 +71,7 @@ func Names() (names []string) {
 // Named is the model of that name, or of the tutorials' name for it, such as
 // fork: Programs.
 func Named(name string) (models.Model, error) {
-	for _, m := range Models {
+	for _, m := range Every() {
 		if m.Name == meant(name) {
 			return m, nil
 		}

@@ -33,11 +33,18 @@ func TestMain(m *testing.M) {
 type server struct {
 	*testing.T
 	lfd      int
-	addr     string
+	dial     func() conn
 	operator *os.File // types here; nil: there is none
 	keyboard int      // and is read here
 	screen   *os.File // shows here
 	ended    chan error
+}
+
+// A conn is one of a client's, over TLS if the model speaks it.
+type conn interface {
+	net.Conn
+	CloseWrite() error
+	SetLinger(seconds int) error
 }
 
 // serve starts the model, and at the end of the test has it stop: it must then
@@ -46,8 +53,13 @@ func serve(t *testing.T, m models.Model, s session.Service) *server {
 	t.Helper()
 	before := descriptors()
 	lfd, addr := modeltest.Listen(t, 20)
-	v := &server{T: t, lfd: lfd, addr: addr, ended: make(chan error, 1)}
-	job := models.Job{Listener: lfd, Service: s, Keyboard: -1, Screen: -1}
+	v := &server{T: t, lfd: lfd, ended: make(chan error, 1)}
+	job := models.Job{Listener: lfd, Service: s, Keyboard: -1, Screen: -1, Grace: modeltest.Patience}
+	v.dial = func() conn { return modeltest.Dial(t, addr) }
+	if m.TLS {
+		job.TLS, _ = modeltest.TLS(t)
+		v.dial = func() conn { return modeltest.DialTLS(t, addr) }
+	}
 	var ours []*os.File
 	if s.Name == "talk" {
 		keyboard, operator := filePipe(t)
@@ -98,7 +110,7 @@ func descriptors() int {
 
 // eachModel runs a test for every page, as far as this machine allows it.
 func eachModel(t *testing.T, test func(*testing.T, models.Model)) {
-	for _, m := range all.Models {
+	for _, m := range all.Every() {
 		t.Run(m.Name, func(t *testing.T) {
 			if m.Available != nil && m.Available() != nil {
 				t.Skip(m.Available())
@@ -112,7 +124,7 @@ func eachModel(t *testing.T, test func(*testing.T, models.Model)) {
 func TestModelsEcho(t *testing.T) {
 	eachModel(t, func(t *testing.T, m models.Model) {
 		v := serve(t, m, session.Service{Name: "echo"})
-		c := modeltest.Dial(t, v.addr)
+		c := v.dial()
 		want := bytes.Repeat([]byte("\x00\xffhello\r\n"), 1<<17)
 		go func() {
 			c.Write(want)
@@ -128,7 +140,7 @@ func TestModelsEcho(t *testing.T) {
 func TestModelsTalk(t *testing.T) {
 	eachModel(t, func(t *testing.T, m models.Model) {
 		v := serve(t, m, session.Service{Name: "talk", Greeting: "Welcome to the server!"})
-		c := modeltest.Dial(t, v.addr)
+		c := v.dial()
 		modeltest.Expect(t, c, "Welcome to the server!\n")
 		modeltest.Expect(t, v.screen, "client 1 is here\n")
 		modeltest.Send(t, c, "hel")
@@ -153,9 +165,9 @@ func TestOperatorSpeaksToAResetClient(t *testing.T) {
 			return // nobody is beside this client
 		}
 		v := serve(t, m, session.Service{Name: "talk", Sleep: 100 * time.Millisecond})
-		busy := modeltest.Dial(t, v.addr)
+		busy := v.dial()
 		modeltest.Expect(t, v.screen, "client 1 is here\n")
-		gone := modeltest.Dial(t, v.addr)
+		gone := v.dial()
 		modeltest.Expect(t, v.screen, "client 2 is here\n")
 		modeltest.Send(t, busy, "hello\n")
 		gone.SetLinger(0) // RST instead of FIN
@@ -186,7 +198,7 @@ func TestPaste(t *testing.T) {
 			return // the operator has one read for each word of the client
 		}
 		v := serve(t, m, session.Service{Name: "talk"})
-		c := modeltest.Dial(t, v.addr)
+		c := v.dial()
 		modeltest.Expect(t, v.screen, "client 1 is here\n")
 		var text strings.Builder
 		for n := 0; text.Len() < 1<<20; n++ {
@@ -202,7 +214,7 @@ func TestPaste(t *testing.T) {
 func TestNonblockingOperator(t *testing.T) {
 	eachModel(t, func(t *testing.T, m models.Model) {
 		v := serve(t, m, session.Service{Name: "talk"})
-		c := modeltest.Dial(t, v.addr)
+		c := v.dial()
 		for n := range 3 {
 			modeltest.Send(t, c, "what now?\n")
 			if n == 0 {
@@ -222,7 +234,7 @@ func TestNonblockingOperator(t *testing.T) {
 func TestOperatorIsTold(t *testing.T) {
 	eachModel(t, func(t *testing.T, m models.Model) {
 		v := serve(t, m, session.Service{Name: "talk"})
-		c := modeltest.Dial(t, v.addr)
+		c := v.dial()
 		modeltest.Send(t, c, "hello\n")
 		modeltest.Expect(t, v.screen, "client 1 is here\nclient 1 says: hello\n")
 		modeltest.Send(t, v.operator, "@9 nobody\n@1\n")

@@ -109,6 +109,12 @@ func Addressed(line []byte, id int) (text []byte, mine bool) {
 	return text, to == id
 }
 
+// About is a line to the operator about client id, which the page has to say.
+func About(id int, text string) []byte {
+	line := fmt.Appendf(nil, "client %d: ", id)
+	return append(AppendHarmless(line, []byte(text)), '\n')
+}
+
 // Remark is what the operator has to know about a line, if anything: that there
 // is no such client, or that a number alone does not choose one. heard is false
 // if the line was for nobody who is here.
