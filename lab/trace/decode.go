@@ -2,7 +2,11 @@ package trace
 
 import (
 	"encoding/binary"
+	"net"
 	"net/netip"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
 
 	"socketlab/lab/diagram"
 )
@@ -53,74 +57,38 @@ func (f flags) String() string {
 // parse reads an Ethernet frame with a TCP segment in it. It is not ok if it is
 // something else, or cut off within the headers.
 func parse(frame []byte) (s segment, ok bool) {
-	const ethernet = 14
-	if len(frame) < ethernet {
+	packet := gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.DecodeOptions{Lazy: true, NoCopy: true})
+	tcp, isTCP := packet.Layer(layers.LayerTypeTCP).(*layers.TCP)
+	if !isTCP || len(tcp.Contents) < 20 {
 		return s, false
 	}
-	packet := frame[ethernet:]
-	var source, target netip.Addr
-	var header, total int // lengths of the IP header, and of the packet
-	switch binary.BigEndian.Uint16(frame[12:]) {
-	case 0x0800: // RFC 791, section 3.1
-		if len(packet) < 20 || packet[0]>>4 != 4 || packet[9] != 6 || binary.BigEndian.Uint16(packet[6:])&0x1fff != 0 {
-			return s, false
+	var source, target net.IP
+	length := len(tcp.Payload) // of one that is larger than its length field can say: offloaded
+	switch ip := packet.NetworkLayer().(type) {
+	case *layers.IPv4:
+		source, target = ip.SrcIP, ip.DstIP
+		if total := int(binary.BigEndian.Uint16(ip.Contents[2:])); total > len(ip.Contents) {
+			length = total - len(ip.Contents) - len(tcp.Contents)
 		}
-		source, target = netip.AddrFrom4([4]byte(packet[12:])), netip.AddrFrom4([4]byte(packet[16:]))
-		header, total = 4*int(packet[0]&15), int(binary.BigEndian.Uint16(packet[2:]))
-		if header < 20 {
-			return s, false
+	case *layers.IPv6:
+		source, target = ip.SrcIP, ip.DstIP
+		if ip.Length > 0 {
+			length = int(ip.Length) - len(tcp.Contents)
 		}
-	case 0x86dd: // RFC 8200, section 3
-		if len(packet) < 40 || packet[0]>>4 != 6 || packet[6] != 6 {
-			return s, false
-		}
-		source, target = netip.AddrFrom16([16]byte(packet[8:])), netip.AddrFrom16([16]byte(packet[24:]))
-		header, total = 40, 40+int(binary.BigEndian.Uint16(packet[4:]))
-	default:
-		return s, false
 	}
-	if total <= header {
-		total = len(packet) // larger than its length field can say: offloaded
-	}
-	if len(packet) < header+20 {
-		return s, false
-	}
-	tcp := packet[header:]
-	offset := 4 * int(tcp[12]>>4)
-	if offset < 20 || offset > len(tcp) || header+offset > total {
-		return s, false
-	}
+	from, _ := netip.AddrFromSlice(source)
+	to, _ := netip.AddrFromSlice(target)
 	s = segment{
-		from:   netip.AddrPortFrom(source, binary.BigEndian.Uint16(tcp)),
-		to:     netip.AddrPortFrom(target, binary.BigEndian.Uint16(tcp[2:])),
-		seq:    binary.BigEndian.Uint32(tcp[4:]),
-		ack:    binary.BigEndian.Uint32(tcp[8:]),
-		flags:  flags(tcp[13]),
-		window: binary.BigEndian.Uint16(tcp[14:]),
-		shift:  windowScale(tcp[20:offset]),
-		length: total - header - offset,
+		from: netip.AddrPortFrom(from, uint16(tcp.SrcPort)), to: netip.AddrPortFrom(to, uint16(tcp.DstPort)),
+		seq: tcp.Seq, ack: tcp.Ack, flags: flags(tcp.Contents[13]), window: tcp.Window, shift: -1,
+		length: length, data: tcp.Payload[:min(len(tcp.Payload), max(length, 0))],
 	}
-	s.data = tcp[offset:min(len(tcp), offset+s.length)]
-	return s, true
-}
-
-// windowScale finds the option in the header's options: RFC 7323, section 2.2.
-func windowScale(options []byte) int {
-	for len(options) > 0 {
-		switch kind := options[0]; {
-		case kind == 0: // end of options
-			return -1
-		case kind == 1: // padding
-			options = options[1:]
-		case len(options) < 2 || options[1] < 2 || int(options[1]) > len(options):
-			return -1
-		case kind == 3 && options[1] == 3:
-			return min(int(options[2]), 14)
-		default:
-			options = options[options[1]:]
+	for _, o := range tcp.Options {
+		if o.OptionType == layers.TCPOptionKindWindowScale && len(o.OptionData) == 1 { // RFC 7323, section 2.2
+			s.shift = min(int(o.OptionData[0]), 14)
 		}
 	}
-	return -1
+	return s, length >= 0
 }
 
 // A decoder tells connections apart and makes their numbers relative.
