@@ -211,7 +211,11 @@ func (w *watched) of(a *account, rank int) (items []item) {
 			add(c.begin, Begins)
 		}
 		if c.told != Sleeps && !c.asleep.IsZero() {
-			add(later(c.begin, c.asleep), Sleeps)
+			at := later(c.begin, c.asleep) // it may have returned before we noted what we saw
+			if !c.end.IsZero() && c.end.UnixNano() < at.UnixNano() {
+				at = later(c.begin, c.end)
+			}
+			add(at, Sleeps)
 		}
 		if !c.end.IsZero() {
 			add(later(c.begin, c.end), Returns)
