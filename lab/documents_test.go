@@ -22,7 +22,7 @@ import (
 
 // One client and the operator; either may speak at any time. The client's
 // "exit" ends it, and the server starts again at once on the same port, though
-// the connection that it closed is still in TIME_WAIT.
+// the connection that it closed is still in TIME-WAIT.
 func TestOneClientAndOperator(t *testing.T) {
 	eachModel(t, []string{"select", "poll", "epoll", "iouring"}, func(t *testing.T, model string) {
 		port, err := subject.FreePort()
@@ -56,7 +56,7 @@ func TestOneClientAndOperator(t *testing.T) {
 		}
 		talk()
 		if !anySocket(t, addr, func(s socket) bool { return s.state == timeWait }) {
-			t.Error("the connection is not in TIME_WAIT: this proves nothing about starting again")
+			t.Error("the connection is not in TIME-WAIT: this proves nothing about starting again")
 		}
 		talk()
 	})

@@ -60,7 +60,7 @@ func TestRecvReturnsZeroWithoutFIN(t *testing.T) {
 	}
 }
 
-// A connection in CLOSE_WAIT, whose program never closes, stays; with keepalive
+// A connection in CLOSE-WAIT, whose program never closes, stays; with keepalive
 // it ends when the other end has forgotten it.
 func TestKeepaliveEndsCloseWait(t *testing.T) {
 	for _, keepalive := range []int{0, 1} {
@@ -69,7 +69,7 @@ func TestKeepaliveEndsCloseWait(t *testing.T) {
 			set(t, server, unix.IPPROTO_TCP, option, value)
 		}
 		set(t, server, unix.SOL_SOCKET, unix.SO_KEEPALIVE, keepalive)
-		set(t, client, unix.IPPROTO_TCP, unix.TCP_LINGER2, 1) // FIN_WAIT2 is over after 1 s
+		set(t, client, unix.IPPROTO_TCP, unix.TCP_LINGER2, 1) // FIN-WAIT-2 is over after 1 s
 		at, err := sys.LocalAddr(server)
 		if err != nil {
 			t.Fatal(err)
@@ -79,11 +79,11 @@ func TestKeepaliveEndsCloseWait(t *testing.T) {
 			all, err := proc.Sockets(os.Getpid(), at.Port(), proc.CloseWait)
 			return err == nil && len(all) > 0
 		}
-		waitUntil(t, "the server's end is in CLOSE_WAIT", inCloseWait)
+		waitUntil(t, "the server's end is in CLOSE-WAIT", inCloseWait)
 		if keepalive == 0 {
 			time.Sleep(3 * time.Second) // the time in which keepalive would have ended it
 			if !inCloseWait() {
-				t.Error("without keepalive CLOSE_WAIT has ended, though the program did not close")
+				t.Error("without keepalive CLOSE-WAIT has ended, though the program did not close")
 			}
 			continue
 		}

@@ -59,7 +59,7 @@ func TestWatch(t *testing.T) {
 			hears(t, second, "and me?\n")
 		}
 		client.CloseWrite()
-		for _, row := range []string{"FIN+ACK", "CLOSE_WAIT", "FIN+ACK", "TIME_WAIT"} {
+		for _, row := range []string{"FIN+ACK", "CLOSE-WAIT", "FIN+ACK", "TIME-WAIT"} {
 			watch.shows(row)
 		}
 		servers := descendants(t, watch.pid())
@@ -154,7 +154,7 @@ func TestWatchUnprivileged(t *testing.T) {
 	}
 	client.CloseWrite()
 	hears(t, client, "")
-	watch.shows("TIME_WAIT")
+	watch.shows("TIME-WAIT")
 	servers := descendants(t, watch.pid())
 	watch.gets(unix.SIGINT)
 	watch.shows("inferred from the kernel's tables, 0 segments")

@@ -64,7 +64,7 @@ func closeServers() []Server {
 		},
 		{
 			Name: "resets-at-the-end", Service: "echo",
-			Bug:    "sets SO_LINGER to 0 s, to be rid of TIME_WAIT: its close is a reset, and what is on its way is lost",
+			Bug:    "sets SO_LINGER to 0 s, to be rid of TIME-WAIT: its close is a reset, and what is on its way is lost",
 			Caught: allBut("bytes/latency", "close/reset", "close/early", "many/crowd", "many/churn", "life/children", "life/term", "life/memory", "life/descriptors"),
 			Serve: threads(func(cfd int) {
 				unix.SetsockoptLinger(cfd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 0})

@@ -89,7 +89,7 @@ type Call struct {
 type State struct {
 	Conn      int    `json:"conn"`
 	Client    bool   `json:"client"`    // which end
-	From      string `json:"from"`      // "SYN_SENT"
+	From      string `json:"from"`      // "SYN-SENT"
 	To        string `json:"to"`        // "ESTABLISHED"
 	Confirmed bool   `json:"confirmed"` // the kernel's own table said so too
 }

@@ -50,7 +50,7 @@ func returns(id int) Beat {
 // call it is.
 func TestGrow(t *testing.T) {
 	fin := Beat{Event: Event{Segment: &Segment{Conn: 2, FromClient: true, Flags: "FIN+ACK", Seq: 7, Ack: 7}}}
-	state := Beat{Event: Event{State: &State{Conn: 2, From: "ESTABLISHED", To: "CLOSE_WAIT"}}}
+	state := Beat{Event: Event{State: &State{Conn: 2, From: "ESTABLISHED", To: "CLOSE-WAIT"}}}
 	got := grown(t, two, []Beat{calls(0, true)}, []Beat{fin, state}, []Beat{returns(0), calls(1, false), returns(1)})
 	want := []string{
 		"▒ read(4)",
@@ -67,7 +67,7 @@ func TestGrow(t *testing.T) {
 		rest = after
 	}
 	for line := range strings.Lines(got) {
-		if strings.Contains(line, "FIN+ACK") && (!strings.HasPrefix(line, "│") || !strings.Contains(line, "│ CLOSE_WAIT") || !strings.Contains(line, "▒")) {
+		if strings.Contains(line, "FIN+ACK") && (!strings.HasPrefix(line, "│") || !strings.Contains(line, "│ CLOSE-WAIT") || !strings.Contains(line, "▒")) {
 			t.Errorf("the row of FIN is %q: want client 1's line, the state and the bar", line)
 		}
 	}

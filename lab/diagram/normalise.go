@@ -68,7 +68,7 @@ func (t Trace) Normalise() Trace {
 // connection for a dialogue, and for a FIN; first data it acknowledges at once.
 // What is sent again in vain is left out, too: how often depends on the clock.
 // On loopback that is all but a SYN, since nothing else is ever lost. So is what
-// comes when all is over: an ACK that FIN overtook has TIME_WAIT answer, and a
+// comes when all is over: an ACK that FIN overtook has TIME-WAIT answer, and a
 // RST come back for that.
 func (t Trace) prompt() (events []Event) {
 	spoke := map[end]bool{} // it has sent more than ACKs

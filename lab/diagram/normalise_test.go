@@ -146,8 +146,8 @@ func TestNormaliseForgetsLateSegments(t *testing.T) {
 		s.accepts(1)
 		s.leaves(1)
 		s.sends(1, false, "FIN+ACK", "")
-		s.state(1, false, "LAST_ACK")
-		s.state(1, true, "TIME_WAIT")
+		s.state(1, false, "LAST-ACK")
+		s.state(1, true, "TIME-WAIT")
 		if late {
 			s.event(Event{Segment: &Segment{Conn: 1, Flags: "FIN+ACK", Seq: 1, Ack: 2, Retransmit: true}})
 		}

@@ -121,8 +121,8 @@ func (s *script) connects(conn int, queue ...int) {
 	s.does(client, 0, "socket", "", "3")
 	c := s.sleeps(client, conn, "connect", "3, 127.0.0.1:7000")
 	s.sends(conn, true, "SYN", "")
-	s.state(conn, true, "SYN_SENT")
-	s.state(conn, false, "SYN_RECEIVED")
+	s.state(conn, true, "SYN-SENT")
+	s.state(conn, false, "SYN-RECEIVED")
 	s.sends(conn, false, "SYN+ACK", "")
 	s.state(conn, true, "ESTABLISHED")
 	s.sends(conn, true, "ACK", "")
@@ -150,15 +150,15 @@ func (s *script) accepts(conn int) {
 // leaves is the client's FIN.
 func (s *script) leaves(conn int) {
 	s.sends(conn, true, "FIN+ACK", "")
-	s.state(conn, true, "FIN_WAIT_1")
-	s.state(conn, false, "CLOSE_WAIT")
+	s.state(conn, true, "FIN-WAIT-1")
+	s.state(conn, false, "CLOSE-WAIT")
 }
 
 // parts is the server's FIN in answer, which ends the connection.
 func (s *script) parts(conn int) {
 	s.sends(conn, false, "FIN+ACK", "")
-	s.state(conn, false, "LAST_ACK")
-	s.state(conn, true, "TIME_WAIT")
+	s.state(conn, false, "LAST-ACK")
+	s.state(conn, true, "TIME-WAIT")
 	s.sends(conn, true, "ACK", "")
 	s.state(conn, false, "CLOSED")
 }

@@ -74,7 +74,7 @@ func closing() *script {
 	s.leaves(1)
 	end := s.sleeps("client 1", 1, "read", "3")
 	s.sends(1, false, "ACK", "")
-	s.state(1, true, "FIN_WAIT_2")
+	s.state(1, true, "FIN-WAIT-2")
 	s.returns(read, "0 bytes")
 	s.note(server, "takes its time")
 	c := s.begins(server, 1, "close", "4")

@@ -28,7 +28,7 @@ var backlog = Experiment{
 			Says: []Choice{
 				{fmt.Sprintf("%d: the backlog", length), "Linux takes one more: it refuses when the queue is longer than the backlog, not when it is as long."},
 				{fmt.Sprintf("%d: one more than the backlog", length+1), ""},
-				{fmt.Sprintf("%d: the backlog is only a hint", most), "The others' SYN got no answer: they were in SYN_SENT."},
+				{fmt.Sprintf("%d: the backlog is only a hint", most), "The others' SYN got no answer: they were in SYN-SENT."},
 				{"0: nobody has called accept", "accept takes a connection out of the queue; it does not make it."},
 			},
 			Right: 1,
@@ -42,7 +42,7 @@ var backlog = Experiment{
 				r.Knob("tcp_abort_on_overflow", "1")
 				_, strict := r.Listen(length)
 				_, refused := fill(r, strict)
-				answer := "none: SYN_SENT"
+				answer := "none: SYN-SENT"
 				select {
 				case c := <-refused:
 					answer = show(c.err)

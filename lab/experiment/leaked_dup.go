@@ -14,7 +14,7 @@ var leakedDup = Experiment{
 	Lesson: 3, Takes: 2 * time.Second,
 	Bug:  Bug{C: "leak"},
 	Look: "both ends' states after the child has closed, and the parent's descriptors",
-	Why:  "fork copies the table of descriptors: parent and child have the same connection open. FIN is sent when the last of them is closed. A parent that keeps its copy keeps the connection; the client waits in FIN_WAIT2, the server's end stays in CLOSE_WAIT, and the parent runs out of descriptors one day.",
+	Why:  "fork copies the table of descriptors: parent and child have the same connection open. FIN is sent when the last of them is closed. A parent that keeps its copy keeps the connection; the client waits in FIN-WAIT-2, the server's end stays in CLOSE-WAIT, and the parent runs out of descriptors one day.",
 	Read: "fork(2); close(2); Stevens, UNIX Network Programming, volume 1, section 4.8",
 	Page: "models/process/process.go:sys.Close(cfd)",
 	Ask: func(seed *rand.Rand) Question {

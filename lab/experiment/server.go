@@ -280,7 +280,7 @@ func (r *Run) sleeps(pid, call int) bool {
 }
 
 // timer is how long a connection's timer will still run, such as that of
-// TIME_WAIT: the column tm->when of /proc/net/tcp, proc_net(5).
+// TIME-WAIT: the column tm->when of /proc/net/tcp, proc_net(5).
 func timer(r *Run, s proc.Socket) time.Duration {
 	text, err := os.ReadFile("/proc/self/net/tcp")
 	r.Check(err)

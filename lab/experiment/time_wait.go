@@ -14,8 +14,8 @@ import (
 var timeWait = Experiment{
 	Name: "time-wait", Title: "why does my server not start again?",
 	Lesson: 2, Takes: time.Second,
-	Look: "which bind fails, and who has the connection in TIME_WAIT",
-	Why:  "Who sends the first FIN keeps the connection in TIME_WAIT, for 60 seconds on Linux: somebody must be left to repeat the last ACK, and late segments must not be taken for those of a new connection. While a connection of a port is there, bind fails, unless SO_REUSEADDR was set on both: on the old listening socket, from which the connection has it, and on the new one.",
+	Look: "which bind fails, and who has the connection in TIME-WAIT",
+	Why:  "Who sends the first FIN keeps the connection in TIME-WAIT, for 60 seconds on Linux: somebody must be left to repeat the last ACK, and late segments must not be taken for those of a new connection. While a connection of a port is there, bind fails, unless SO_REUSEADDR was set on both: on the old listening socket, from which the connection has it, and on the new one.",
 	Read: "socket(7), SO_REUSEADDR; RFC 9293, section 3.6.1",
 	Page: "models/sys/listen.go:SO_REUSEADDR",
 	Ask: func(seed *rand.Rand) Question {
@@ -24,9 +24,9 @@ var timeWait = Experiment{
 		return Question{
 			Asks: fmt.Sprintf("A server that listened %s SO_REUSEADDR closes its last connection first, ends, and is started again at once, now with SO_REUSEADDR. What does bind say?", word[old]),
 			Says: []Choice{
-				{"it succeeds", map[bool]string{false: "The connection in TIME_WAIT was made without the option, and it counts on both sides."}[old]},
-				{"EADDRINUSE: the connection is in TIME_WAIT, at the server", map[bool]string{true: "Both the old and the new socket had the option: then TIME_WAIT is no obstacle."}[old]},
-				{"EADDRINUSE: the client has not closed yet", "The client had closed. It is the server's own end that is in TIME_WAIT."},
+				{"it succeeds", map[bool]string{false: "The connection in TIME-WAIT was made without the option, and it counts on both sides."}[old]},
+				{"EADDRINUSE: the connection is in TIME-WAIT, at the server", map[bool]string{true: "Both the old and the new socket had the option: then TIME-WAIT is no obstacle."}[old]},
+				{"EADDRINUSE: the client has not closed yet", "The client had closed. It is the server's own end that is in TIME-WAIT."},
 			},
 			Right: map[bool]int{true: 0, false: 1}[old],
 			Run: func(r *Run) (int, string) {
@@ -43,7 +43,7 @@ var timeWait = Experiment{
 						}
 					}
 				}
-				r.Columns("TIME_WAIT", "bind")
+				r.Columns("TIME-WAIT", "bind")
 				saw := None
 				switch {
 				case asked == nil && remains > 0:
@@ -53,7 +53,7 @@ var timeWait = Experiment{
 				case asked == unix.EADDRINUSE:
 					saw = 2
 				}
-				return saw, fmt.Sprintf("The server had listened %s the option and closed first: its end was in TIME_WAIT for another %s, and bind with the option: %s.", word[old], Took(remains), result(asked))
+				return saw, fmt.Sprintf("The server had listened %s the option and closed first: its end was in TIME-WAIT for another %s, and bind with the option: %s.", word[old], Took(remains), result(asked))
 			},
 		}
 	},
@@ -67,7 +67,7 @@ func result(err error) string {
 }
 
 // startAgain has a server and a client part, the first one first, and binds the
-// server's port again. It says whose end is in TIME_WAIT, and for how long.
+// server's port again. It says whose end is in TIME-WAIT, and for how long.
 func startAgain(r *Run, first string, before, after bool) (err error, at string, remains time.Duration) {
 	lfd, port, err := bound(0, before)
 	r.Check(err)

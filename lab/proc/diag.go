@@ -13,7 +13,7 @@ import (
 
 // A Diagnosis asks the kernel about TCP sockets: sock_diag(7). The kernel
 // chooses them, so it costs little even while the whole table is long, as it is
-// after a few thousand connections: each of them stays in TIME_WAIT for a
+// after a few thousand connections: each of them stays in TIME-WAIT for a
 // minute.
 type Diagnosis struct{ fd int }
 

@@ -34,10 +34,10 @@ const (
 )
 
 var stateNames = [...]string{
-	Established: "ESTABLISHED", SynSent: "SYN_SENT", SynReceived: "SYN_RECEIVED",
-	FinWait1: "FIN_WAIT1", FinWait2: "FIN_WAIT2", TimeWait: "TIME_WAIT",
-	Closed: "CLOSED", CloseWait: "CLOSE_WAIT", LastAck: "LAST_ACK",
-	Listen: "LISTEN", Closing: "CLOSING", NewSynReceived: "SYN_RECEIVED",
+	Established: "ESTABLISHED", SynSent: "SYN-SENT", SynReceived: "SYN-RECEIVED",
+	FinWait1: "FIN-WAIT-1", FinWait2: "FIN-WAIT-2", TimeWait: "TIME-WAIT",
+	Closed: "CLOSED", CloseWait: "CLOSE-WAIT", LastAck: "LAST-ACK",
+	Listen: "LISTEN", Closing: "CLOSING", NewSynReceived: "SYN-RECEIVED",
 }
 
 func (s State) String() string {

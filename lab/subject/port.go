@@ -22,7 +22,7 @@ type Port struct {
 
 // FreePort chooses a port that nobody has, and claims it. It is tried with
 // bind(2) without SO_REUSEADDR: a server that does not set it either must not
-// trip over an old connection in TIME_WAIT.
+// trip over an old connection in TIME-WAIT.
 func FreePort() (Port, error) {
 	low, high := portRange()
 	for range 1000 {

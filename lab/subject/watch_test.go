@@ -204,9 +204,9 @@ func TestSockets(t *testing.T) {
 func TestCloseWait(t *testing.T) {
 	s := begin(t, spec("leaky"))
 	dial(t, s).Close()
-	eventually(t, "CLOSE_WAIT", func() bool {
+	eventually(t, "CLOSE-WAIT", func() bool {
 		for _, socket := range socketsOf(t, s) {
-			if socket.State.String() == "CLOSE_WAIT" && socket.Inode != 0 {
+			if socket.State.String() == "CLOSE-WAIT" && socket.Inode != 0 {
 				return true
 			}
 		}

@@ -192,18 +192,18 @@ func (o *order) state(s diagram.State) {
 	}
 	var led bool
 	switch s.To {
-	case "SYN_SENT", "SYN_RECEIVED":
+	case "SYN-SENT", "SYN-RECEIVED":
 		led = c.top[mine] > 0
 	case "ESTABLISHED":
 		led = c.top[peer] > 0 && c.acked[mine] > 0
 		c.open = c.open || !s.Client
-	case "FIN_WAIT1", "LAST_ACK":
+	case "FIN-WAIT-1", "LAST-ACK":
 		led = c.finished[mine]
-	case "FIN_WAIT2":
+	case "FIN-WAIT-2":
 		led = c.finished[mine] && c.acked[mine] == c.top[mine]
-	case "CLOSE_WAIT":
+	case "CLOSE-WAIT":
 		led = c.finished[peer]
-	case "CLOSING", "TIME_WAIT":
+	case "CLOSING", "TIME-WAIT":
 		led = c.finished[mine] && c.finished[peer]
 	case "CLOSED":
 		led = c.reset || c.finished[mine] && c.finished[peer]

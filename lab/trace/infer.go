@@ -120,7 +120,7 @@ func (g *guess) looked(at time.Time, c, s endState) {
 	clientGone, serverGone := c.known && c.state == proc.Closed, s.known && s.state == proc.Closed
 	finished := func(states ...proc.State) bool { return slices.Contains(states, c.state) }
 	if !g.closes.IsZero() && !g.fin[theClient] {
-		if clientGone && !g.fin[theServer] { // no TIME_WAIT: it was no orderly end
+		if clientGone && !g.fin[theServer] { // no TIME-WAIT: it was no orderly end
 			g.emit(g.closes, theClient, rst|ack, 0, nil)
 			return
 		}

@@ -64,7 +64,7 @@ func TestTableAgreesWithSockDiag(t *testing.T) {
 		t.Errorf("accept queue: sock_diag has %d of %d, the table %d; want 2 of 21", asked.queue, asked.limit, listed.queue)
 	}
 	if got := asked.ends[2][theServer]; got.state != proc.CloseWait || got.unread != 6 {
-		t.Errorf("the server's end of client 3: %+v; want CLOSE_WAIT with 6 bytes unread", got)
+		t.Errorf("the server's end of client 3: %+v; want CLOSE-WAIT with 6 bytes unread", got)
 	}
 	if got := asked.ends[0][theClient]; got.state != proc.Established || got.unread != 6 {
 		t.Errorf("the client's end of client 1: %+v; want ESTABLISHED with 6 bytes unread", got)

@@ -46,7 +46,7 @@ var Scenes = []Scene{
 	},
 	{
 		Name: "close-client", Service: "echo",
-		Shows: "the client closes first, and goes through FIN_WAIT to TIME_WAIT",
+		Shows: "the client closes first, and goes through FIN-WAIT to TIME-WAIT",
 		play: func(s *stage) {
 			c := s.greet("hello\n")
 			c.close()
@@ -55,7 +55,7 @@ var Scenes = []Scene{
 	},
 	{
 		Name: "close-server", Service: "talk",
-		Shows: `the server closes first, at the line "exit", and TIME_WAIT is on its side`,
+		Shows: `the server closes first, at the line "exit", and TIME-WAIT is on its side`,
 		play: func(s *stage) {
 			c := s.arrive()
 			c.send("exit\n")
@@ -73,7 +73,7 @@ var Scenes = []Scene{
 			s.hold()
 			c.close()
 			s.done(c)
-			s.until("the client is in FIN_WAIT2", func(l look) bool {
+			s.until("the client is in FIN-WAIT-2", func(l look) bool {
 				return !l.ends[0][0].known || l.ends[0][0].state == proc.FinWait2
 			})
 			s.release()
@@ -108,7 +108,7 @@ var Scenes = []Scene{
 	},
 	{
 		Name: "reset", Service: "echo",
-		Shows: "the client aborts the connection: one RST, and no TIME_WAIT",
+		Shows: "the client aborts the connection: one RST, and no TIME-WAIT",
 		play: func(s *stage) {
 			c := s.greet("hello\n")
 			c.reset()

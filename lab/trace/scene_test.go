@@ -16,11 +16,11 @@ import (
 const (
 	opening  = "> SYN, < SYN+ACK, > ACK"
 	hello    = ", > PSH+ACK 6, < ACK, < PSH+ACK 6, > ACK"
-	accepted = "SYN_RECEIVED ESTABLISHED"
-	opened   = "SYN_SENT ESTABLISHED"
-	active   = opened + " FIN_WAIT1 FIN_WAIT2 TIME_WAIT"
-	prompt   = opened + " FIN_WAIT1 TIME_WAIT"
-	passive  = " CLOSE_WAIT LAST_ACK CLOSED"
+	accepted = "SYN-RECEIVED ESTABLISHED"
+	opened   = "SYN-SENT ESTABLISHED"
+	active   = opened + " FIN-WAIT-1 FIN-WAIT-2 TIME-WAIT"
+	prompt   = opened + " FIN-WAIT-1 TIME-WAIT"
+	passive  = " CLOSE-WAIT LAST-ACK CLOSED"
 )
 
 // What connection 1 looks like in each scene, on every model that is as prompt
@@ -30,7 +30,7 @@ var shown = map[string]struct{ segments, client, server string }{
 	"echo":         {opening + hello, opened, accepted},
 	"close-client": {opening + hello + ", > FIN+ACK, < FIN+ACK, > ACK", prompt, accepted + passive},
 	"close-server": {opening + ", > PSH+ACK 5, < ACK, < FIN+ACK, > ACK, > FIN+ACK, < ACK",
-		opened + passive, accepted + " FIN_WAIT1 FIN_WAIT2 TIME_WAIT"},
+		opened + passive, accepted + " FIN-WAIT-1 FIN-WAIT-2 TIME-WAIT"},
 	"close-late":   {opening + ", > FIN+ACK, < ACK, < FIN+ACK, > ACK", active, accepted + passive},
 	"close-prompt": {opening + ", > FIN+ACK, < FIN+ACK, > ACK", prompt, accepted + passive},
 	"half-close": {opening + ", > PSH+ACK 6, < ACK, > FIN+ACK, < ACK, < PSH+ACK 6, > ACK, < FIN+ACK, > ACK",
@@ -39,7 +39,7 @@ var shown = map[string]struct{ segments, client, server string }{
 	"unread":       {opening + hello + ", > RST+ACK", opened + " CLOSED", accepted + " CLOSED"},
 	"two-clients":  {opening + hello + ", > FIN+ACK, < FIN+ACK, > ACK", prompt, accepted + passive},
 	"queue":        {"", "", ""},
-	"talk":         {"", opened + passive, accepted + " FIN_WAIT1 FIN_WAIT2 TIME_WAIT"},
+	"talk":         {"", opened + passive, accepted + " FIN-WAIT-1 FIN-WAIT-2 TIME-WAIT"},
 	"process-life": {opening + hello + ", > FIN+ACK, < FIN+ACK, > ACK", prompt, accepted + passive},
 	"wake":         {opening + hello, opened, accepted},
 }
@@ -55,10 +55,10 @@ var (
 // over.
 func inTime(got, want string) string {
 	got = again.ReplaceAllString(got, "")
-	got = strings.Replace(overtaken.ReplaceAllString(got, "$1"), "TIME_WAIT CLOSED", "TIME_WAIT", 1)
+	got = strings.Replace(overtaken.ReplaceAllString(got, "$1"), "TIME-WAIT CLOSED", "TIME-WAIT", 1)
 	for late, prompt := range map[string]string{
 		"> FIN+ACK, < ACK, < FIN+ACK": "> FIN+ACK, < FIN+ACK",
-		"FIN_WAIT1 FIN_WAIT2":         "FIN_WAIT1",
+		"FIN-WAIT-1 FIN-WAIT-2":       "FIN-WAIT-1",
 	} {
 		if !strings.Contains(want, late) {
 			got = strings.ReplaceAll(got, late, prompt)
@@ -170,8 +170,8 @@ func TestQueueScene(t *testing.T) {
 		t.Errorf("at its longest the queue is %+v, want 2 of 2", longest)
 	}
 	for conn := 4; conn <= 5; conn++ {
-		if got := statesOf(r.Trace, conn, true); got != "SYN_SENT" {
-			t.Errorf("client %d goes through %s, want SYN_SENT", conn, got)
+		if got := statesOf(r.Trace, conn, true); got != "SYN-SENT" {
+			t.Errorf("client %d goes through %s, want SYN-SENT", conn, got)
 		}
 	}
 }

@@ -10,19 +10,19 @@ import (
 const (
 	closed      = "CLOSED"
 	listen      = "LISTEN"
-	synSent     = "SYN_SENT"
-	synReceived = "SYN_RECEIVED"
+	synSent     = "SYN-SENT"
+	synReceived = "SYN-RECEIVED"
 	established = "ESTABLISHED"
-	finWait1    = "FIN_WAIT1"
-	finWait2    = "FIN_WAIT2"
-	closeWait   = "CLOSE_WAIT"
+	finWait1    = "FIN-WAIT-1"
+	finWait2    = "FIN-WAIT-2"
+	closeWait   = "CLOSE-WAIT"
 	closing     = "CLOSING"
-	lastAck     = "LAST_ACK"
-	timeWait    = "TIME_WAIT"
+	lastAck     = "LAST-ACK"
+	timeWait    = "TIME-WAIT"
 )
 
 // A machine is both ends of a connection, going through their states as the
-// segments come: RFC 9293, section 3.3.2. Names are the kernel's, as in ss(8).
+// segments come: RFC 9293, section 3.3.2. Names are the RFC's.
 //
 // Each segment is taken to arrive before the next one is sent, as it does on
 // loopback nearly always. Where two FINs cross, the end that sent the later one

@@ -18,21 +18,21 @@ func TestStates(t *testing.T) {
 		segments       []diagram.Segment
 		client, server string
 	}{
-		{"nothing is heard", open[:1], "SYN_SENT", ""},
-		{"refused", []diagram.Segment{goes("SYN", 0, 0), comes("RST+ACK", 0, 1)}, "SYN_SENT CLOSED", "CLOSED"},
-		{"opened", open, "SYN_SENT ESTABLISHED", "SYN_RECEIVED ESTABLISHED"},
+		{"nothing is heard", open[:1], "SYN-SENT", ""},
+		{"refused", []diagram.Segment{goes("SYN", 0, 0), comes("RST+ACK", 0, 1)}, "SYN-SENT CLOSED", "CLOSED"},
+		{"opened", open, "SYN-SENT ESTABLISHED", "SYN-RECEIVED ESTABLISHED"},
 		{"given up before it was opened", append(open[:2:2], goes("RST", 1, 0)),
-			"SYN_SENT ESTABLISHED CLOSED", "SYN_RECEIVED CLOSED"},
+			"SYN-SENT ESTABLISHED CLOSED", "SYN-RECEIVED CLOSED"},
 		{"both close at once", append(open[:3:3],
 			goes("FIN+ACK", 1, 1), comes("FIN+ACK", 1, 1), goes("ACK", 2, 2), comes("ACK", 2, 2)),
-			"SYN_SENT ESTABLISHED FIN_WAIT1 CLOSING TIME_WAIT", "SYN_RECEIVED ESTABLISHED CLOSE_WAIT LAST_ACK CLOSED"}, // see machine
+			"SYN-SENT ESTABLISHED FIN-WAIT-1 CLOSING TIME-WAIT", "SYN-RECEIVED ESTABLISHED CLOSE-WAIT LAST-ACK CLOSED"}, // see machine
 		{"FIN comes with the data, and is acknowledged later", append(open[:3:3],
 			goes("FIN+PSH+ACK", 1, 1, "ab"), comes("ACK", 1, 3), comes("ACK", 1, 4), comes("FIN+ACK", 1, 4), goes("ACK", 4, 2)),
-			"SYN_SENT ESTABLISHED FIN_WAIT1 FIN_WAIT2 TIME_WAIT", "SYN_RECEIVED ESTABLISHED CLOSE_WAIT LAST_ACK CLOSED"},
+			"SYN-SENT ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 TIME-WAIT", "SYN-RECEIVED ESTABLISHED CLOSE-WAIT LAST-ACK CLOSED"},
 		{"FIN with the ACK that opens", append(open[:2:2], goes("FIN+ACK", 1, 1)),
-			"SYN_SENT ESTABLISHED FIN_WAIT1", "SYN_RECEIVED CLOSE_WAIT"},
+			"SYN-SENT ESTABLISHED FIN-WAIT-1", "SYN-RECEIVED CLOSE-WAIT"},
 		{"FIN is sent twice", append(open[:3:3], goes("FIN+ACK", 1, 1), goes("FIN+ACK", 1, 1)),
-			"SYN_SENT ESTABLISHED FIN_WAIT1", "SYN_RECEIVED ESTABLISHED CLOSE_WAIT"},
+			"SYN-SENT ESTABLISHED FIN-WAIT-1", "SYN-RECEIVED ESTABLISHED CLOSE-WAIT"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := newMachine(1)
@@ -66,7 +66,7 @@ func TestContradiction(t *testing.T) {
 		t.Errorf("the same state: %q, confirmed: %v", text, states[1].State.Confirmed)
 	}
 	text := confirm(latest, true, client, endState{state: proc.Established, known: true})
-	if !strings.Contains(text, "ESTABLISHED") || !strings.Contains(text, "SYN_SENT") {
+	if !strings.Contains(text, "ESTABLISHED") || !strings.Contains(text, "SYN-SENT") {
 		t.Errorf("another state: %q; want both named", text)
 	}
 	if text := confirm(latest, true, client, endState{}); text != "" {

@@ -14,7 +14,7 @@ const mib = 1 << 20
 var closeChecks = []Check{
 	{
 		ID: "close/fin", Level: report.Must, Service: "echo",
-		Says:  "closes its side after the client's FIN: no CLOSE_WAIT stays",
+		Says:  "closes its side after the client's FIN: no CLOSE-WAIT stays",
 		Cause: neverCloses,
 		Fits:  []symptom{lingers},
 		Try:   `timeout 2 nc -N 127.0.0.1 PORT </dev/null; ss -tan 'sport = :PORT'`,
@@ -26,11 +26,11 @@ var closeChecks = []Check{
 				c.ExpectFIN()
 				c.Close()
 			}
-			t.Until("no socket of the server's in CLOSE_WAIT", func() (string, bool) {
+			t.Until("no socket of the server's in CLOSE-WAIT", func() (string, bool) {
 				n := t.count(proc.CloseWait)
-				return fmt.Sprintf("%d in CLOSE_WAIT", n), n == 0
+				return fmt.Sprintf("%d in CLOSE-WAIT", n), n == 0
 			})
-			t.Tell("no CLOSE_WAIT stayed")
+			t.Tell("no CLOSE-WAIT stayed")
 		},
 	},
 	{

@@ -183,7 +183,7 @@ var lifeChecks = []Check{
 	},
 	{
 		ID: "life/restart", Level: report.Must, Service: "echo",
-		Says:  "can be started again on its port at once, with connections in TIME_WAIT",
+		Says:  "can be started again on its port at once, with connections in TIME-WAIT",
 		Cause: "SO_REUSEADDR is not set on the listening socket, of the new server and of the old one",
 		Try:   `./myserver PORT & S=$!; sleep 1; timeout 5 nc -d 127.0.0.1 PORT & sleep 1; kill -9 $S; sleep 1; ./myserver PORT & sleep 1; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
@@ -193,9 +193,9 @@ var lifeChecks = []Check{
 			t.Tell("the server was killed (SIGKILL)")
 			c.ExpectFIN()
 			c.Close()
-			t.Until("a connection of the old server in TIME_WAIT", func() (string, bool) {
+			t.Until("a connection of the old server in TIME-WAIT", func() (string, bool) {
 				n := t.count(proc.TimeWait)
-				return fmt.Sprintf("%d in TIME_WAIT", n), n > 0
+				return fmt.Sprintf("%d in TIME-WAIT", n), n > 0
 			})
 			t.Restart()
 			t.Dial().Echo([]byte("hello again\n"))

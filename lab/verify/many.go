@@ -191,7 +191,7 @@ var manyChecks = []Check{
 			}
 			each(func(i int) {
 				clients[i].Echo([]byte("still here\n"))
-				clients[i].Reset() // without TIME_WAIT: the kernel's table is long enough
+				clients[i].Reset() // without TIME-WAIT: the kernel's table is long enough
 			})
 			for i, c := range clients[served:] {
 				c.Expect(word(served + i))

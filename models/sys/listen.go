@@ -15,7 +15,7 @@ import (
 //
 // Two options are set before, and the connected sockets inherit the second:
 // SO_REUSEADDR, so that a server can be started again while its old
-// connections are in TIME_WAIT, and TCP_NODELAY, so that a short answer does
+// connections are in TIME-WAIT, and TCP_NODELAY, so that a short answer does
 // not wait for the acknowledgement of the one before (Nagle, RFC 896). More of
 // socket(7) can be asked for, such as unix.SO_REUSEPORT.
 func Listen(addr netip.AddrPort, backlog int, options ...int) (lfd int, err error) {

@@ -87,7 +87,7 @@ func TestListenOptions(t *testing.T) {
 }
 
 // A server can be started again at once, though its last connection, which it
-// closed first, is in TIME_WAIT; but not while another one listens.
+// closed first, is in TIME-WAIT; but not while another one listens.
 func TestListenAgain(t *testing.T) {
 	nothingLeaks(t)
 	lfd := must[int](t)(sys.Listen(loopback, 1))
