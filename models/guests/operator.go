@@ -47,6 +47,15 @@ type Operator struct {
 	lines    session.Lines // of what they type
 }
 
+// OperatorOf is the person at this program's standard input and output, if the
+// service has an operator.
+func OperatorOf(service session.Service) Operator {
+	if service.Name == "talk" {
+		return Operator{Keyboard: 0, Screen: 1}
+	}
+	return Operator{Keyboard: -1, Screen: -1}
+}
+
 // Show shows text to the operator, if there is any.
 func (o *Operator) Show(text []byte) { sys.Show(o.Screen, text) }
 

@@ -134,9 +134,8 @@ func Child() {
 		os.Exit(1)
 	}
 	c := &client{buf: make([]byte, session.BufferSize)}
-	c.operator = guests.Operator{Keyboard: 0, Screen: 1}
-	c.operator.Forget(c.buf) // or finds that there is none
-	sys.ReportCalls()        // if somebody watches
+	c.operator = guests.OperatorOf(service)
+	sys.ReportCalls() // if somebody watches
 	sys.Threads(1)
 	for {
 		cfd, err := sys.Accept(3, 0) // sleeps until it is chosen for a client

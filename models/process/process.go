@@ -134,7 +134,7 @@ func Child() {
 	sys.Threads(1)
 	c := &client{Session: service.New(id), fd: 3}
 	c.buf = make([]byte, session.BufferSize)
-	c.operator = guests.Operator{Keyboard: 0, Screen: 1}
+	c.operator = guests.OperatorOf(service)
 	c.converse()
 	os.Exit(0)
 }

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"socketlab/models"
+	"socketlab/models/guests"
 	"socketlab/models/session"
 	"socketlab/models/sys"
 )
@@ -84,10 +85,9 @@ func (s *Server) Run() error {
 	if err != nil {
 		return explainListen(addr, err)
 	}
-	job := models.Job{Listener: lfds[0], Siblings: lfds[1:], Service: s.Service, Keyboard: -1, Screen: -1, TLS: secure, Grace: s.Grace * 9 / 10}
-	if s.Service.Name == "talk" {
-		job.Keyboard, job.Screen = 0, 1
-	}
+	job := models.Job{Listener: lfds[0], Siblings: lfds[1:], Service: s.Service, TLS: secure, Grace: s.Grace * 9 / 10}
+	operator := guests.OperatorOf(s.Service)
+	job.Keyboard, job.Screen = operator.Keyboard, operator.Screen
 	// The Go runtime opens its epoll(7) at the first timer, and ends the process
 	// if no descriptor is left for it. So it is opened now, and not when the
 	// clients have all descriptors. (A NewTimer that nobody waits for does not count.)
