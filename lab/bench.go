@@ -19,6 +19,7 @@ import (
 	"socketlab/lab/bench"
 	"socketlab/lab/bench/twin"
 	"socketlab/lab/report"
+	"socketlab/lab/subject"
 	"socketlab/lab/text"
 	"socketlab/models/all"
 )
@@ -180,20 +181,17 @@ func (cmd *benchCmd) print(result bench.Result, color colorFlag) error {
 // servers are those to be measured: models, with their twins if that is wanted,
 // a command, or both.
 func (cmd *benchCmd) servers(ctx context.Context) ([]bench.Server, error) {
-	exe, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
 	chosen, err := cmd.Model.chosen(cmd.Command)
 	if err != nil {
 		return nil, err
 	}
 	var servers []bench.Server
 	for _, m := range chosen {
-		servers = append(servers, bench.Server{Name: m.Name, Kind: "model", Limit: m.Limit, Command: []string{
-			exe, "run", "--model=" + m.Name, "--listen=127.0.0.1:{port}", "--backlog=4096",
-			"--work=" + cmd.Work.String(), "--sleep=" + cmd.Sleep.String(),
-		}})
+		spec, err := subject.Model(m, "--backlog=4096", "--work="+cmd.Work.String(), "--sleep="+cmd.Sleep.String())
+		if err != nil {
+			return nil, err
+		}
+		servers = append(servers, bench.Server{Name: spec.Name, Kind: spec.Kind, Limit: spec.Limit, Command: spec.Command})
 	}
 	if cmd.Twin {
 		if servers, err = besideTwins(ctx, servers); err != nil {

@@ -3,10 +3,8 @@
 package main
 
 import (
-	"debug/buildinfo"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -17,6 +15,7 @@ import (
 	"socketlab/lab/certs"
 	"socketlab/lab/proc"
 	"socketlab/lab/step"
+	"socketlab/lab/subject"
 	"socketlab/models/all"
 	"socketlab/models/serve/server"
 	"socketlab/models/session"
@@ -118,7 +117,7 @@ func (cmd *runCmd) Run() error {
 			return err
 		}
 	}
-	if serve := besideUs("serve"); serve != "" {
+	if serve := subject.Beside("serve"); serve != "" {
 		err := unix.Exec(serve, append([]string{os.Args[0]}, s.Flags()...), os.Environ())
 		return fmt.Errorf("%s: %w", serve, err)
 	}
@@ -170,20 +169,6 @@ func (cmd *runCmd) step() error {
 		return err
 	}
 	return exited(code) // the server has said why
-}
-
-// besideUs is a program of this project that stands beside this one, "" if
-// there is none. Another project's may have the same name.
-func besideUs(name string) string {
-	exe, err := os.Executable()
-	if err != nil {
-		return ""
-	}
-	file := filepath.Join(filepath.Dir(exe), name)
-	if info, err := buildinfo.ReadFile(file); err != nil || info.Path != "socketlab/models/"+name {
-		return ""
-	}
-	return file
 }
 
 // wrong is a mistake on the command line that the grammar cannot see.

@@ -129,15 +129,11 @@ func (cmd *traceCmd) server(scene trace.Scene) (subject.Spec, error) {
 	case model.Serve == nil:
 		return subject.Spec{}, wrong("which server? say --model=NAME, or give a command after --; there are %s", strings.Join(all.Names(), ", "))
 	}
-	exe, err := os.Executable()
-	if err != nil {
-		return subject.Spec{}, err
-	}
-	command := []string{exe, "run", "--model=" + model.Name, "--listen=127.0.0.1:{port}", "--service=" + scene.Service}
+	flags := []string{"--service=" + scene.Service}
 	if scene.Backlog > 0 {
-		command = append(command, "--backlog="+strconv.Itoa(scene.Backlog))
+		flags = append(flags, "--backlog="+strconv.Itoa(scene.Backlog))
 	}
-	return subject.Spec{Name: model.Name, Kind: "model", Limit: model.Limit, Command: command}, nil
+	return subject.Model(model, flags...)
 }
 
 // draw writes the recording in the format that was asked for.

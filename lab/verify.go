@@ -19,9 +19,11 @@ import (
 
 	"socketlab/lab/certs"
 	"socketlab/lab/report"
+	"socketlab/lab/subject"
 	"socketlab/lab/verify"
 	"socketlab/models"
 	"socketlab/models/all"
+	"socketlab/models/session"
 )
 
 type verifyCmd struct {
@@ -222,24 +224,22 @@ func (cmd *verifyCmd) options() (verify.Options, error) {
 
 // servers are those to be verified: models, a command, or both.
 func (cmd *verifyCmd) servers() ([]verify.Server, error) {
-	exe, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
 	chosen, err := cmd.Model.chosen(cmd.Command)
 	if err != nil {
 		return nil, err
 	}
 	var servers []verify.Server
 	for _, m := range chosen {
+		spec, err := subject.Model(m)
+		if err != nil {
+			return nil, err
+		}
 		server := verify.Server{
-			Name:     m.Name,
-			Kind:     "model",
-			Limit:    m.Limit,
-			Services: []string{"echo", "talk"},
-			Command: func(service string) []string {
-				return []string{exe, "run", "--model=" + m.Name, "--listen=127.0.0.1:{port}", "--service=" + service}
-			},
+			Name:     spec.Name,
+			Kind:     spec.Kind,
+			Limit:    spec.Limit,
+			Services: session.Services,
+			Command:  func(service string) []string { return slices.Concat(spec.Command, []string{"--service=" + service}) },
 		}
 		if m.TLS {
 			if server, err = secured(server); err != nil {

@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"socketlab/lab/subject"
 	"socketlab/lab/text"
 )
 
@@ -68,10 +67,9 @@ var cpuHog = Experiment{
 // bothAnswered is how long two clients wait who ask at once, the best of three,
 // and how long the server's threads were ready meanwhile and had no core.
 func bothAnswered(r *Run, model string, work time.Duration, cores []string) (best, waited time.Duration) {
-	s := r.Start(subject.Spec{Name: model, Command: []string{
-		"taskset", "-c", strings.Join(cores, ","),
-		r.Lab, "run", "--model=" + model, "--listen=127.0.0.1:{port}", "--grace=10ms", "--work=" + work.String(),
-	}})
+	spec := r.model(model, "--work="+work.String())
+	spec.Command = append([]string{"taskset", "-c", strings.Join(cores, ",")}, spec.Command...)
+	s := r.Start(spec)
 	defer s.Stop()
 	clients := []*Client{s.Dial(), s.Dial()}
 	for range 3 {

@@ -15,6 +15,7 @@ import (
 
 	"socketlab/lab/proc"
 	"socketlab/lab/subject"
+	"socketlab/models/all"
 	"socketlab/models/sys"
 )
 
@@ -27,8 +28,16 @@ type Server struct {
 
 // Serve starts a model, with flags of lab run.
 func (r *Run) Serve(model string, flags ...string) *Server {
-	command := append([]string{r.Lab, "run", "--model=" + model, "--listen=127.0.0.1:{port}", "--grace=10ms", "--backlog=1024"}, flags...)
-	return r.Start(subject.Spec{Name: model, Kind: "model", Command: command})
+	return r.Start(r.model(model, append([]string{"--backlog=1024"}, flags...)...))
+}
+
+// model is how a model is started.
+func (r *Run) model(name string, flags ...string) subject.Spec {
+	m, err := all.Named(name)
+	r.Check(err)
+	spec, err := subject.Model(m, append([]string{"--grace=10ms"}, flags...)...)
+	r.Check(err)
+	return spec
 }
 
 // Broken starts a server of the collection with one bug each.
