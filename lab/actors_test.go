@@ -242,11 +242,33 @@ func (w dropCR) Write(p []byte) (int, error) {
 
 // everyModel runs a test for each model, at the same time.
 func everyModel(t *testing.T, test func(t *testing.T, model string)) {
-	var names []string
 	for _, m := range all.Models {
-		names = append(names, m.Name)
+		t.Run(m.Name, func(t *testing.T) {
+			t.Parallel()
+			needsModel(t, m.Name)
+			test(t, m.Name)
+		})
 	}
-	eachModel(t, names, test)
+}
+
+// severalAtOnce runs a test for each model that serves more than one client at
+// a time: client and operator may speak at any time.
+func severalAtOnce(t *testing.T, test func(t *testing.T, model string)) {
+	everyModel(t, func(t *testing.T, model string) {
+		if oneAtATime(t, model) {
+			t.Skip("client and operator take turns")
+		}
+		test(t, model)
+	})
+}
+
+func oneAtATime(t *testing.T, model string) bool {
+	t.Helper()
+	m, err := all.Named(model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.Limit == 1
 }
 
 // needsModel skips a test of a model that this machine forbids.
@@ -258,16 +280,6 @@ func needsModel(t *testing.T, name string) {
 	}
 	if err := m.Runs(); err != nil {
 		t.Skip(err)
-	}
-}
-
-func eachModel(t *testing.T, models []string, test func(t *testing.T, model string)) {
-	for _, model := range models {
-		t.Run(model, func(t *testing.T) {
-			t.Parallel()
-			needsModel(t, model)
-			test(t, model)
-		})
 	}
 }
 

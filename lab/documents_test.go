@@ -24,7 +24,7 @@ import (
 // "exit" ends it, and the server starts again at once on the same port, though
 // the connection that it closed is still in TIME-WAIT.
 func TestOneClientAndOperator(t *testing.T) {
-	eachModel(t, []string{"select", "poll", "epoll", "iouring"}, func(t *testing.T, model string) {
+	severalAtOnce(t, func(t *testing.T, model string) {
 		port, err := subject.FreePort()
 		if err != nil {
 			t.Fatal(err)
@@ -68,7 +68,7 @@ func TestOneClientAndOperator(t *testing.T) {
 func TestManyClientsAndOperator(t *testing.T) {
 	needs(t, "nc")
 	needs(t, "socat")
-	eachModel(t, []string{"goroutine", "select", "poll", "epoll", "iouring", "process"}, func(t *testing.T, model string) {
+	severalAtOnce(t, func(t *testing.T, model string) {
 		operator := atTerminal(t, labRun("127.0.0.1:0", "--model="+model, "--service=talk"))
 		addr := operator.opens()
 		host, port, _ := strings.Cut(addr, ":")

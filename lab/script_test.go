@@ -21,6 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"socketlab/lab/subject"
+	"socketlab/models/all"
 )
 
 // TestScript runs what a student types, testdata/script. The language is
@@ -35,7 +36,8 @@ import (
 //	                      else, and this is in it; a PATH is such as
 //	                      .models.0.name, or .models.len
 //
-// and as conditions [ci], and [ipv6] where the loopback interface has it.
+// and as conditions [ci], and [ipv6] where the loopback interface has it. The
+// variable MODELS has the names of all models.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -48,6 +50,7 @@ func TestScript(t *testing.T) {
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GORACE", os.Getenv("GORACE")) // see TestMain
+			env.Setenv("MODELS", strings.Join(all.Names(), ", "))
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {

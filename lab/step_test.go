@@ -295,7 +295,7 @@ func TestStepTalk(t *testing.T) {
 		server.types("> and to you\n")
 		hears(t, client, "and to you\n")
 		server.types(">exit is what you say\n")
-		if model == "blocking" { // in turns
+		if oneAtATime(t, model) { // in turns
 			client.Write([]byte("go on\n"))
 		}
 		hears(t, client, "exit is what you say\n")

@@ -52,7 +52,7 @@ func TestWatch(t *testing.T) {
 		second := dial(t, addr)
 		second.Write([]byte("and me?\n"))
 		watch.shows("client 2")
-		if model == "blocking" {
+		if oneAtATime(t, model) {
 			watch.shows("not accepted (queue 1 of 21)")
 			watch.shows("client 2: 8 bytes wait here")
 		} else {

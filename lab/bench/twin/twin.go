@@ -21,6 +21,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"socketlab/models/all"
 )
 
 // The C files have a folder of their own: beside Go files they would be cgo's.
@@ -32,11 +34,17 @@ var sources embed.FS
 // arguments are PORT CLIENTS SIZE SECONDS, and it prints one line of JSON.
 const Generator = "generator"
 
-// Names are the servers, in the order of their models. Each one takes a PORT,
-// listens on 127.0.0.1 and serves the service echo, to as many clients at once
-// as its model.
-func Names() []string {
-	return []string{"blocking", "process", "prefork", "thread", "select", "poll", "epoll", "iouring"}
+// Names are the servers, in the order of their models: a model has a twin if
+// the folder c has a file of its name. Each one takes a PORT, listens on
+// 127.0.0.1 and serves the service echo, to as many clients at once as its
+// model.
+func Names() (names []string) {
+	for _, name := range all.Names() {
+		if _, err := fs.Stat(sources, "c/"+name+".c"); err == nil {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Find names the twins that a model is to be compared with. A goroutine has
