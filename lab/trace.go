@@ -156,14 +156,16 @@ func (cmd *traceCmd) draw(w io.Writer, r trace.Recording, color colorFlag) error
 }
 
 func listScenes() error {
+	var list strings.Builder
 	for _, s := range trace.Scenes {
 		service := ""
 		if s.Service != "echo" {
 			service = " (service " + s.Service + ")"
 		}
-		fmt.Printf("%-13s %s%s\n", s.Name, s.Shows, service)
+		fmt.Fprintf(&list, "%-13s %s%s\n", s.Name, s.Shows, service)
 	}
-	return nil
+	_, err := os.Stdout.WriteString(list.String())
+	return err
 }
 
 func sceneNames() (names []string) {

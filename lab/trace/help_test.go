@@ -57,7 +57,7 @@ var roles = map[string]func(args []string) error{
 const self = "/proc/self/exe"
 
 // serve is a server: a model, or "deaf", which never accepts, or "spinning",
-// which does not even sleep.
+// which does not even sleep, or "ending", which ends when a client has come.
 func serve(args []string) error {
 	backlog, err := strconv.Atoi(args[2])
 	if err != nil {
@@ -78,6 +78,11 @@ func serve(args []string) error {
 		}
 	case "deaf":
 		select {}
+	case "ending":
+		_, err := sys.Accept(lfd, 0)
+		time.Sleep(100 * time.Millisecond) // after the first step
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(3)
 	}
 	job := models.Job{Listener: lfd, Service: session.Service{Name: args[1]}, Keyboard: -1, Screen: -1}
 	if args[1] == "talk" {

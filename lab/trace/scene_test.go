@@ -225,6 +225,29 @@ func TestStuckScene(t *testing.T) {
 	}
 }
 
+// Of a server that ends in the middle is drawn what was seen of it.
+func TestServerThatEnds(t *testing.T) {
+	for _, scene := range []string{"echo", "close-late", "talk"} {
+		t.Run(scene, func(t *testing.T) {
+			t.Parallel()
+			found, _ := Find(scene)
+			r, err := Record(t.Context(), Options{Scene: scene, Server: serverOf("ending", found), Rung: seeing(t), Calls: "proc", Timeout: 5 * time.Second})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Trace.JSON(new(strings.Builder)); err != nil {
+				t.Errorf("the trace cannot be drawn: %v", err)
+			}
+			if got := segmentsOf(r.Trace, 1); !strings.HasPrefix(got, opening) {
+				t.Errorf("segments: %s", got)
+			}
+			if missing := strings.Join(r.Trace.Missing, "\n"); scene == "talk" && !strings.Contains(missing, "the server has ended, exit code 3") {
+				t.Errorf("missing: %q; want that the server has ended", missing)
+			}
+		})
+	}
+}
+
 // One that never sleeps is not waited for, and that is said.
 func TestSpinningServer(t *testing.T) {
 	t.Parallel()

@@ -86,7 +86,7 @@ func (s *stage) settle() {
 	for s.err == nil {
 		l, err := s.look()
 		if err != nil {
-			s.err = err
+			s.fails(err)
 			return
 		}
 		if first.at.IsZero() {
@@ -127,15 +127,25 @@ func (s *stage) compares(l look) {
 
 // until waits for something that a look can see, and until it has settled.
 func (s *stage) until(what string, seen func(l look) bool) {
-	for {
+	ended := false
+	for s.err == nil {
 		l, err := s.look()
 		if err != nil {
-			s.err = err
+			s.fails(err)
 			return
 		}
 		if seen(l) {
 			s.settle()
 			return
+		}
+		if ended { // and all is still
+			s.fails(errStuck)
+			return
+		}
+		if s.hasEnded() {
+			ended = true
+			s.settle()
+			continue
 		}
 		if !s.pause() {
 			if s.err == errStuck {
@@ -177,7 +187,19 @@ func (s *stage) release() {
 
 func (s *stage) signal(sig syscall.Signal) {
 	if s.err == nil {
-		s.err = syscall.Kill(-s.server.Pid(), sig)
+		s.fails(syscall.Kill(-s.server.Pid(), sig))
+	}
+}
+
+// fails ends the scene. One whose server has ended is stuck: what was seen is
+// shown.
+func (s *stage) fails(err error) {
+	if err == nil || s.err != nil {
+		return
+	}
+	if s.err = err; s.hasEnded() {
+		ending, _ := s.server.Ending()
+		s.err = fmt.Errorf("%w: the server has ended, %v", errStuck, ending)
 	}
 }
 
@@ -185,7 +207,8 @@ func (s *stage) signal(sig syscall.Signal) {
 func (s *stage) types(line string) {
 	if s.err == nil {
 		s.note(nil, fmt.Sprintf("the operator types %q", line))
-		_, s.err = io.WriteString(s.server.Operator(), line)
+		_, err := io.WriteString(s.server.Operator(), line)
+		s.fails(err)
 	}
 }
 

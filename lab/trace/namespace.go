@@ -9,9 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -19,59 +17,50 @@ import (
 	"socketlab/lab/subject"
 )
 
-// An Ability is how well segments can be seen on this machine.
-type Ability struct {
-	Rung  diagram.Rung
-	Why   string
-	Climb string // how to see them better; "": there is no better way
-}
+// guestName is the argv[0] by which a process knows that it is to carry out an
+// ordinary command line in a namespace.
+const guestName = "lab: a command in a namespace"
 
-// Best finds the best rung by trying.
-func Best(ctx context.Context) Ability {
-	direct := tryCapture()
-	if direct == nil {
-		return Ability{Rung: diagram.Captured, Why: "packets may be captured here (CAP_NET_RAW)"}
-	}
-	const climb = "to capture on the machine's own loopback, run lab as root or give it the right: sudo setcap cap_net_raw+ep LAB"
-	inside := TryNamespace(ctx)
-	if inside == nil {
-		return Ability{diagram.Namespace, fmt.Sprintf("no right to capture (%v), but a network namespace of its own is allowed", direct), climb}
-	}
-	return Ability{
-		diagram.Inferred,
-		fmt.Sprintf("no right to capture (%v), and no network namespace of its own (%v)", direct, inside),
-		climb + "; or allow user namespaces" + allowNamespaces(),
-	}
-}
+// Inside is true in such a process.
+var inside bool
 
-// tryCapture opens a packet socket and closes it.
-func tryCapture() error {
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+// Inside has this program carry out a command line in a user and a network
+// namespace of its own, where it may capture, and returns what that prints. It
+// is no failure if the exit code is not 0, but it prints something.
+func Inside(ctx context.Context, args ...string) ([]byte, error) {
+	cmd, err := namespaced(ctx, append([]string{guestName}, args...)...)
 	if err != nil {
-		return fmt.Errorf("packet socket: %w", err)
+		return nil, err
 	}
-	return unix.Close(fd)
+	var answer, complaints bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &answer, &complaints
+	err = cmd.Run()
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil && answer.Len() == 0 {
+		return nil, errors.Join(fmt.Errorf("in a namespace: %w", err), complaint(complaints.Bytes()))
+	}
+	return answer.Bytes(), nil
 }
 
-// TryNamespace makes a namespace, to find out whether that is allowed.
-func TryNamespace(ctx context.Context) error {
-	_, err := inNamespace(ctx, request{})
-	return err
-}
-
-// allowNamespaces names the switch that stands in the way, where one is known.
-func allowNamespaces() string {
-	for _, knob := range []struct{ name, open, closed string }{
-		{"kernel.unprivileged_userns_clone", "1", "0"},             // Debian
-		{"kernel.apparmor_restrict_unprivileged_userns", "0", "1"}, // Ubuntu
-		{"user.max_user_namespaces", "1000", "0"},                  // all: namespaces(7)
-	} {
-		path := "/proc/sys/" + strings.ReplaceAll(knob.name, ".", "/")
-		if value, err := os.ReadFile(path); err == nil && string(bytes.TrimSpace(value)) == knob.closed {
-			return fmt.Sprintf(": sudo sysctl %s=%s", knob.name, knob.open)
-		}
+// enter makes itself at home in a process that Inside started, and returns: the
+// command line is an ordinary one from here on. It ends with whoever started
+// it, as by Ctrl-C.
+func enter() {
+	if os.Args[0] != guestName {
+		return
 	}
-	return " (in a container: its seccomp profile)"
+	inside = true
+	os.Args[0] = "lab"
+	if err := subject.EnterNamespaces(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	go func() {
+		io.Copy(io.Discard, os.Stdin)
+		syscall.Kill(os.Getpid(), syscall.SIGTERM)
+	}()
 }
 
 // childName is the argv[0] by which a process knows that it is to record in a
@@ -182,24 +171,4 @@ func insideNamespace(question []byte) (Recording, error) {
 		return Recording{}, err
 	}
 	return record(ctx, r.Options, diagram.Namespace)
-}
-
-// clockOffset is how far the wall clock is ahead of the one that nobody sets:
-// clock_gettime(2). It is the best of a few tries, in which the one was read
-// between two readings of the other.
-func clockOffset() time.Duration {
-	now := func(clock int32) int64 {
-		var t unix.Timespec
-		unix.ClockGettime(clock, &t)
-		return t.Nano()
-	}
-	var offset int64
-	best := int64(1 << 62)
-	for range 10 {
-		before, wall, after := now(unix.CLOCK_MONOTONIC), now(unix.CLOCK_REALTIME), now(unix.CLOCK_MONOTONIC)
-		if after-before < best {
-			best, offset = after-before, wall-(before+after)/2
-		}
-	}
-	return time.Duration(offset)
 }
