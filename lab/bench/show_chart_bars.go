@@ -1,9 +1,7 @@
 package bench
 
 import (
-	"fmt"
 	"math"
-	"strings"
 
 	"socketlab/lab/text"
 )
@@ -29,7 +27,13 @@ type bar struct {
 // is logarithmic, and the title says so.
 const spanOfBars = 50
 
-func (c bars) svg() string {
+// shades are the parts of a bar in the style sheet.
+var shades = []string{"bar", "bar light"}
+
+func (c bars) draw(name string) (none Picture) {
+	if len(c.rows) == 0 {
+		return none
+	}
 	const row, from, end = 34, 150, width - 130
 	longest, shortest := 0.0, math.Inf(1)
 	for _, r := range c.rows {
@@ -37,51 +41,41 @@ func (c bars) svg() string {
 			longest, shortest = max(longest, t), min(shortest, t)
 		}
 	}
-	title, factors := c.title, longest > spanOfBars*shortest
-	if factors {
-		title += ", each mark ten times the one before"
-	}
-	high := top + 20 + row*len(c.rows)
-	if len(c.says) > 0 {
-		high += 30
-	}
-	var b strings.Builder
-	head(&b, title, high)
-	length := func(v float64) float64 {
-		if factors {
-			least := math.Pow(10, math.Floor(math.Log10(shortest)))
-			return (end - from) * math.Log(max(v, least)/least) / math.Log(longest/least)
-		}
-		return (end - from) * v / longest
-	}
-	if factors {
-		for at := math.Pow(10, math.Floor(math.Log10(shortest))); at <= longest; at *= 10 {
-			fmt.Fprintf(&b, `<path class="grid" d="M%.1f %dV%d"/>`, from+length(at), top, top+row*len(c.rows))
+	floor := top + row*len(c.rows)
+	d := &drawing{Title: c.title, High: floor + 20}
+	s := newScale(shortest, longest, 1, longest > spanOfBars*shortest, from, end)
+	if s.factors {
+		d.Title += ", each mark ten times the one before"
+		grid := d.part("")
+		for at := s.from; at <= longest; at *= 10 {
+			grid.path("grid", "M%.1f %dV%d", s.at(at), top, floor)
 		}
 	}
 	for i, r := range c.rows {
-		y := top + i*row
-		fmt.Fprintf(&b, `<g class="%s"><text class="name" text-anchor="end" x="%d" y="%d">%s</text>`, r.class(), from-10, y+22, text.XML(text.Shorten(r.name, 15)))
+		part, y := d.part(r.class()), float64(top+i*row)
+		part.text("name", "end", from-10, y+22, text.Shorten(r.name, 15))
 		sum := total(r.parts)
-		x, whole := float64(from), length(sum)
-		for k, part := range r.parts {
-			wide := whole * part / max(sum, 1e-12)
-			fmt.Fprintf(&b, `<rect class="bar%s" x="%.1f" y="%d" width="%.1f" height="22"/>`, map[bool]string{true: " light"}[k == 1], x, y+6, wide)
+		x, whole := float64(from), s.at(sum)-from
+		for k, length := range r.parts {
+			wide := whole * length / max(sum, 1e-12)
+			part.path(shades[k], "M%.1f %.0fh%.1fv22H%.1fz", x, y+6, wide, x)
 			x += wide
 		}
 		note := r.note
 		if note == "" {
 			note = c.write(sum)
 		}
-		fmt.Fprintf(&b, `<text class="name" x="%.1f" y="%d">%s</text></g>`+"\n", x+8, y+22, text.XML(note))
+		part.text("name", "start", x+8, y+22, note)
+	}
+	if len(c.says) > 0 {
+		d.High += 30
 	}
 	for i, says := range c.says {
-		x, y := from+i*160, high-14
-		fmt.Fprintf(&b, `<g class="s7"><rect class="bar%s" x="%d" y="%d" width="22" height="14"/><text class="tick" x="%d" y="%d">%s</text></g>`+"\n",
-			map[bool]string{true: " light"}[i == 1], x, y-12, x+30, y, text.XML(says))
+		part, x, y := d.part("s7"), from+i*160, d.High-14
+		part.path(shades[i], "M%d %dh22v14h-22z", x, y-12)
+		part.text("tick", "start", float64(x+30), float64(y), says)
 	}
-	b.WriteString("</svg>\n")
-	return b.String()
+	return d.picture(name)
 }
 
 func total(parts []float64) (sum float64) {

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"fmt"
-	"html/template"
 	"math"
 	"os"
 	"path/filepath"
@@ -12,78 +11,55 @@ import (
 	"socketlab/lab/text"
 )
 
-// A Picture is a chart that is ready, with the name that its file gets.
-type Picture struct{ Name, Title, SVG string }
-
-// Data is the picture as a part of a page's text.
-func (p Picture) Data() template.URL { return report.Picture([]byte(p.SVG)) }
-
 // Pictures are the charts of a result, as far as there is something to show.
 func (r Result) Pictures() (all []Picture) {
 	r = r.Harmless()
-	add := func(name, title, svg string, ok bool) {
-		if ok {
-			all = append(all, Picture{name, title, svg})
-		}
-	}
 	if r.Setting.Mode != "idle" {
 		rate := "requests per second"
 		if r.Setting.Mode == "churn" {
 			rate = "connections per second"
 		}
-		add(r.over("requests", rate, "rate", si))
-		add(r.over("cpu", "CPU time of the server per request", "cpu", duration))
-		add(r.latencies())
-		add(r.shares())
+		all = append(all, r.over("requests", rate, "rate"), r.over("cpu", "CPU time of the server per request", "cpu"), r.latencies(), r.shares())
 	}
-	add(r.over("memory", "memory per client", "per_client", size))
-	return all
+	all = append(all, r.over("memory", "memory per client", "per_client"))
+	return slices.DeleteFunc(all, func(p Picture) bool { return p.SVG == "" })
 }
 
-// over shows a metric over the points: as lines, or as bars if there is but one.
-func (r Result) over(file, title, name string, write func(float64) string) (_, _, svg string, ok bool) {
-	var all []series
+// over shows a metric over the points: as lines, or as bars if it is known at
+// one of them only.
+func (r Result) over(file, title, name string) Picture {
+	c := chart{title: title, x: r.axis(), ticks: r.ticks(), write: metricNamed(name).write, unit: 1}
+	if name == "per_client" {
+		c.unit = 1 << 10
+	}
 	most, least := 0.0, math.Inf(1)
-	looks := r.looks()
+	looks, known := r.looks(), map[int]bool{} // at which points
 	for _, s := range r.shown() {
 		line := series{name: s.Name, look: looks[s.Name]}
 		for j, p := range r.Points {
-			e, known := s.Cells[j].Summary[name]
-			if known && s.Cells[j].Invalid == "" && e.Median > 0 {
+			if e := s.Cells[j].Summary[name]; s.Cells[j].Invalid == "" && e.Median > 0 {
 				line.points = append(line.points, dot{r.x(p), e.Median, e.Lo, e.Hi})
 				most, least = max(most, e.Median), min(least, e.Median)
+				known[j] = true
 			}
 		}
 		if len(line.points) > 0 {
-			all = append(all, line)
+			c.series = append(c.series, line)
 		}
 	}
-	if len(all) == 0 {
-		return "", "", "", false
-	}
-	if point, alone := r.onlyPoint(name); alone {
-		c := bars{title: title + ", " + r.title(point), write: write}
-		for _, s := range all {
-			c.rows = append(c.rows, bar{name: s.name, look: s.look, parts: []float64{s.points[0].y}})
+	if len(known) == 1 {
+		b := bars{write: c.write}
+		for point := range known {
+			b.title = title + ", " + r.Title(point)
 		}
-		return file, c.title, c.svg(), true
+		for _, s := range c.series {
+			b.rows = append(b.rows, bar{name: s.name, look: s.look, parts: []float64{s.points[0].y}})
+		}
+		return b.draw(file)
 	}
 	const far = 20 // more than that, and the small ones would lie on the ground
-	c := chart{title: title, x: r.axis(), y: "", ticks: r.ticks(), y0: most/least < far, write: write, series: all, bytes: name == "per_client"}
-	return file, title, c.svg(), true
-}
-
-// onlyPoint is the point at which a metric is known, if there is but one.
-func (r Result) onlyPoint(name string) (point Point, alone bool) {
-	n := 0
-	for j, p := range r.Points {
-		known := func(s Subject) bool { e := s.Cells[j].Summary[name]; return s.Cells[j].Invalid == "" && e.Median > 0 }
-		if slices.ContainsFunc(r.shown(), known) {
-			point = p
-			n++
-		}
-	}
-	return point, n == 1
+	c.y0 = most/least < far
+	return c.draw(file)
 }
 
 // shown are the subjects without the one that is there for the noise.
@@ -166,10 +142,10 @@ func (r Result) busiest() (point int) {
 
 // latencies shows which share of the requests took at most how long, the tail
 // spread out: each mark stands for ten times fewer requests.
-func (r Result) latencies() (_, _, svg string, ok bool) {
+func (r Result) latencies() Picture {
 	j := r.busiest()
 	c := chart{
-		title: "latency, " + r.title(r.Points[j]), x: "of 100 requests, so many took at most …", write: duration, plain: true,
+		title: "latency, " + r.title(r.Points[j]), x: "of 100 requests, so many took at most …", write: duration, unit: 1, plain: true,
 		ticks: []tick{{1, "0"}, {10, "90"}, {100, "99"}, {1000, "99.9"}, {10000, "99.99"}},
 	}
 	rarest, looks := 10.0, r.looks()
@@ -199,12 +175,12 @@ func (r Result) latencies() (_, _, svg string, ok bool) {
 	for len(c.ticks) > 2 && c.ticks[len(c.ticks)-1].at > rarest*1.5 {
 		c.ticks = c.ticks[:len(c.ticks)-1]
 	}
-	return "latency", c.title, c.svg(), len(c.series) > 0
+	return c.draw("latency")
 }
 
 // shares shows what of a request's CPU time is the program's and what the
 // kernel's.
-func (r Result) shares() (_, _, svg string, ok bool) {
+func (r Result) shares() Picture {
 	j := r.busiest()
 	c := bars{title: "what a request costs, " + r.title(r.Points[j]), says: []string{"program (user)", "kernel (system)"}, write: duration}
 	looks := r.looks()
@@ -223,7 +199,7 @@ func (r Result) shares() (_, _, svg string, ok bool) {
 		}
 		c.rows = append(c.rows, row)
 	}
-	return "shares", c.title, c.svg(), len(c.rows) > 0
+	return c.draw("shares")
 }
 
 // saveCharts writes each chart to a file of its own.

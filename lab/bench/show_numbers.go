@@ -5,19 +5,24 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"socketlab/lab/text"
 )
 
-// figure is the median of a metric in a cell, – if it is not known. What a
-// disturbance spoilt has two digits, and ~ in front.
-func (c Cell) figure(name string, write func(float64) string) string {
-	e, known := c.Summary[name]
-	switch {
-	case !known:
-		return "–"
-	case c.Invalid == "" || !disturbable(name):
-		return write(e.Median)
+// Figures are medians of a cell, – if not known. What a disturbance spoilt has
+// two digits, and ~ in front.
+func (c Cell) Figures(names ...string) (figures []string) {
+	for _, name := range names {
+		figure, write := "–", metricNamed(name).write
+		switch e, known := c.Summary[name]; {
+		case known && (c.Invalid == "" || !disturbable(name)):
+			figure = write(e.Median)
+		case known:
+			figure = about(e.Median, write)
+		}
+		figures = append(figures, figure)
 	}
-	return about(e.Median, write)
+	return figures
 }
 
 var zeros = regexp.MustCompile(`(\.\d*[1-9])0+(\D|$)|\.0+(\D|$)`)
@@ -29,6 +34,12 @@ func about(x float64, write func(float64) string) string {
 	}
 	return "~" + zeros.ReplaceAllString(write(x), "$1$2$3")
 }
+
+func whole(x float64) string { return text.Number(int(math.Round(x))) }
+
+func hundredths(x float64) string { return strconv.FormatFloat(x, 'f', 2, 64) }
+
+func twoDigits(x float64) string { return digits(x, 2) }
 
 func percent(share float64) string {
 	if share < 0.1 {

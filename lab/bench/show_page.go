@@ -81,7 +81,7 @@ func (r Result) row(s Subject, point int) (cells []string) {
 		return []string{"– not measured"}
 	}
 	for _, c := range r.columns() {
-		cells = append(cells, c.show(s, cell))
+		cells = append(cells, c.show(cell))
 	}
 	return cells
 }

@@ -3,8 +3,6 @@ package bench
 import (
 	"fmt"
 	"io"
-	"math"
-	"slices"
 
 	"socketlab/lab/report"
 	"socketlab/lab/text"
@@ -13,81 +11,63 @@ import (
 // A column is a figure of the table.
 type column struct {
 	head string
-	show func(s Subject, c Cell) string
+	show func(Cell) string
 }
 
-// median is the column of a metric, as show writes it.
-func median(head, name string, show func(float64) string) column {
-	return column{head, func(_ Subject, c Cell) string { return c.figure(name, show) }}
+// median is the column of a metric.
+func median(head, metric string) column {
+	return column{head, func(c Cell) string { return c.Figures(metric)[0] }}
 }
-
-func whole(x float64) string { return text.Number(int(math.Round(x))) }
 
 // columns are those that mean something in the mode.
 func (r Result) columns() []column {
-	rate := median("requests/s", "rate", si)
-	latency := []column{median("p50", "p50", duration), median("p99", "p99", duration)}
-	cost := []column{
-		median("CPU/req", "cpu", duration),
-		{"switches", switches},
-		median("memory", "pss", size),
-		{"CPU is", Subject.verdict},
-	}
+	rate, p50, p99, cpu := median("requests/s", "rate"), median("p50", "p50"), median("p99", "p99"), median("CPU/req", "cpu")
 	switch r.Setting.Mode {
 	case "idle":
 		return []column{
-			{"memory/client", perClient},
-			median("in all", "pss", size),
-			median("processes", "processes", whole),
-			median("threads", "threads", whole),
-			median("files", "files", whole),
-			{"CPU ms/s", func(_ Subject, c Cell) string { return digits(c.Summary["idle_cpu"].Median, 2) }},
+			median("memory/client", "per_client"), median("in all", "pss"), median("processes", "processes"),
+			median("threads", "threads"), median("files", "files"), median("CPU ms/s", "idle_cpu"),
 		}
 	case "rate":
-		naive := column{"naive p99", func(_ Subject, c Cell) string {
-			if c.Naive.Histogram == nil {
-				return "–"
-			}
-			return duration(float64(c.Naive.ValueAtPercentile(99)) / 1000)
-		}}
-		late := column{"late", func(_ Subject, c Cell) string {
-			late, all := c.late()
-			if all == 0 {
-				return "–"
-			}
-			return percent(float64(late) / float64(all))
-		}}
-		return slices.Concat([]column{rate}, latency, []column{naive, late}, cost[:1], cost[3:])
+		return []column{rate, p50, p99, {"naive p99", naiveP99}, {"late", lateShare}, cpu, {"CPU is", Cell.verdict}}
 	case "churn":
 		rate.head = "connects/s"
 	}
-	spread := column{"±", func(_ Subject, c Cell) string {
-		if e := c.Summary["rate"]; e.Confidence > 0 {
-			return percent(e.spread())
-		}
-		return ""
-	}}
-	return slices.Concat([]column{rate, spread}, latency, cost)
+	return []column{rate, {"±", spread}, p50, p99, cpu, {"switches", switches}, median("memory", "pss"), {"CPU is", Cell.verdict}}
 }
 
-func switches(_ Subject, c Cell) string {
-	voluntary, known := c.Summary["voluntary"]
-	involuntary := c.Summary["involuntary"]
-	if !known && involuntary.Runs == 0 {
+func naiveP99(c Cell) string {
+	if c.Naive.Histogram == nil {
 		return "–"
 	}
-	if write := func(n float64) string { return fmt.Sprintf("%.2f", n) }; c.Invalid != "" {
-		return about(voluntary.Median+involuntary.Median, write)
-	}
-	return fmt.Sprintf("%.2f", voluntary.Median+involuntary.Median)
+	return duration(float64(c.Naive.ValueAtPercentile(99)) / 1000)
 }
 
-func perClient(_ Subject, c Cell) string {
-	e, known := c.Summary["per_client"]
-	if !known {
+func lateShare(c Cell) string {
+	late, all := c.late()
+	if all == 0 {
 		return "–"
 	}
-	return size(e.Median)
+	return percent(float64(late) / float64(all))
+}
+
+func spread(c Cell) string {
+	if e := c.Summary["rate"]; e.Confidence > 0 {
+		return percent(e.spread())
+	}
+	return ""
+}
+
+func switches(c Cell) string {
+	voluntary, involuntary := c.Summary["voluntary"], c.Summary["involuntary"]
+	switch sum := voluntary.Median + involuntary.Median; {
+	case voluntary.Runs+involuntary.Runs == 0:
+		return "–"
+	case c.Invalid != "":
+		return about(sum, hundredths)
+	default:
+		return hundredths(sum)
+	}
 }
 
 // late counts the requests that an open loop could not send in time, in all runs.
@@ -100,7 +80,7 @@ func (c Cell) late() (late, all int64) {
 }
 
 // verdict is what the comparison of CPU time with the first subject says.
-func (s Subject) verdict(c Cell) string {
+func (c Cell) verdict() string {
 	v, compared := c.Against["cpu"]
 	switch {
 	case !compared && c.Noisy["cpu"].Different:
@@ -150,18 +130,6 @@ func (r Result) tables() (all []text.Table) {
 		all = append(all, t)
 	}
 	return all
-}
-
-// Figures are medians of a cell, as the table shows them; – if not known.
-func (c Cell) Figures(names ...string) (figures []string) {
-	write := map[string]func(float64) string{
-		"rate": si, "p50": duration, "p99": duration, "cpu": duration, "per_client": size, "pss": size,
-		"threads": whole, "processes": whole, "files": whole,
-	}
-	for _, name := range names {
-		figures = append(figures, c.figure(name, write[name]))
-	}
-	return figures
 }
 
 // Growth is how the CPU time of a request grows from point to point; known is

@@ -13,27 +13,28 @@ type metric struct {
 	name   string // in JSON
 	unit   string // as benchstat knows it
 	factor float64
-	of     func(Run) *float64 // nil: not known
+	write  func(float64) string // for people
+	of     func(Run) *float64   // nil: not known
 }
 
 var metrics = []metric{
-	{"rate", "req/s", 1, func(r Run) *float64 { return some(r.Rate) }},
-	{"cpu", "cpu-ns/req", 1000, func(r Run) *float64 { return some(r.CPU) }},
-	{"p50", "p50-ns", 1000, func(r Run) *float64 { return some(r.P50) }},
-	{"p99", "p99-ns", 1000, func(r Run) *float64 { return some(r.P99) }},
-	{"user", "user-ns/req", 1000, func(r Run) *float64 { return some(r.User) }},
-	{"system", "sys-ns/req", 1000, func(r Run) *float64 { return some(r.System) }},
-	{"starved", "starved-ns/req", 1000, func(r Run) *float64 { return r.Starved }},
-	{"voluntary", "vcsw/req", 1, func(r Run) *float64 { return r.Voluntary }},
-	{"involuntary", "ivcsw/req", 1, func(r Run) *float64 { return r.Involuntary }},
-	{"pss", "pss-B", 1, func(r Run) *float64 { return some(float64(r.PSS)) }},
-	{"rss", "rss-B", 1, func(r Run) *float64 { return some(float64(r.RSS)) }},
-	{"per_client", "B/client", 1, func(r Run) *float64 { return r.PerClient }},
-	{"threads", "threads", 1, func(r Run) *float64 { return some(float64(r.Threads)) }},
-	{"processes", "processes", 1, func(r Run) *float64 { return some(float64(r.Processes)) }},
-	{"files", "files", 1, func(r Run) *float64 { return some(float64(r.Files)) }},
-	{"queued", "queued-B", 1, func(r Run) *float64 { return some(float64(r.Queued)) }},
-	{"idle_cpu", "idle-cpu-ms/s", 1, func(r Run) *float64 {
+	{"rate", "req/s", 1, si, func(r Run) *float64 { return some(r.Rate) }},
+	{"cpu", "cpu-ns/req", 1000, duration, func(r Run) *float64 { return some(r.CPU) }},
+	{"p50", "p50-ns", 1000, duration, func(r Run) *float64 { return some(r.P50) }},
+	{"p99", "p99-ns", 1000, duration, func(r Run) *float64 { return some(r.P99) }},
+	{"user", "user-ns/req", 1000, duration, func(r Run) *float64 { return some(r.User) }},
+	{"system", "sys-ns/req", 1000, duration, func(r Run) *float64 { return some(r.System) }},
+	{"starved", "starved-ns/req", 1000, duration, func(r Run) *float64 { return r.Starved }},
+	{"voluntary", "vcsw/req", 1, hundredths, func(r Run) *float64 { return r.Voluntary }},
+	{"involuntary", "ivcsw/req", 1, hundredths, func(r Run) *float64 { return r.Involuntary }},
+	{"pss", "pss-B", 1, size, func(r Run) *float64 { return some(float64(r.PSS)) }},
+	{"rss", "rss-B", 1, size, func(r Run) *float64 { return some(float64(r.RSS)) }},
+	{"per_client", "B/client", 1, size, func(r Run) *float64 { return r.PerClient }},
+	{"threads", "threads", 1, whole, func(r Run) *float64 { return some(float64(r.Threads)) }},
+	{"processes", "processes", 1, whole, func(r Run) *float64 { return some(float64(r.Processes)) }},
+	{"files", "files", 1, whole, func(r Run) *float64 { return some(float64(r.Files)) }},
+	{"queued", "queued-B", 1, size, func(r Run) *float64 { return some(float64(r.Queued)) }},
+	{"idle_cpu", "idle-cpu-ms/s", 1, twoDigits, func(r Run) *float64 {
 		if r.Requests > 0 {
 			return nil
 		}

@@ -175,7 +175,7 @@ func TestClearThoughNoisy(t *testing.T) {
 			{Name: "a again", Again: true, Cells: []Cell{{Runs: runs(11, test.others)}}},
 		}}
 		r.conclude(nil)
-		if got := r.Subjects[1].verdict(r.Subjects[1].Cells[0]); got != test.want {
+		if got := r.Subjects[1].Cells[0].verdict(); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
 		var b strings.Builder
