@@ -27,7 +27,7 @@ var rooms = map[string]int{
 	"lab/probe":                 310,
 	"lab/proc":                  770,
 	"lab/records":               390,
-	"lab/report":                1545,
+	"lab/report":                1485,
 	"lab/step":                  840,
 	"lab/subject":               1510,
 	"lab/text":                  405,

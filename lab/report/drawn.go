@@ -2,13 +2,14 @@ package report
 
 import (
 	"bytes"
+	"html/template"
 
 	"socketlab/lab/diagram"
 )
 
-// drawn is the diagram as text, in lines of at most width columns, 0 meaning 80;
+// Drawn is the diagram as text, in lines of at most width columns, 0 meaning 80;
 // empty if there is none.
-func (c Check) drawn(width int) string {
+func (c Check) Drawn(width int) string {
 	const indent = 2 // of what is quoted
 	if c.Diagram == nil {
 		return ""
@@ -23,14 +24,14 @@ func (c Check) drawn(width int) string {
 	return b.String()
 }
 
-// svg is the diagram as a picture, nil if there is none.
-func (c Check) svg() []byte {
+// SVG is the diagram as a picture, "" if there is none.
+func (c Check) SVG() template.URL {
 	if c.Diagram == nil {
-		return nil
+		return ""
 	}
 	var b bytes.Buffer
 	if c.Diagram.SVG(&b, diagram.Style{}) != nil {
-		return nil // drawn says why
+		return "" // Drawn says why
 	}
-	return b.Bytes()
+	return Picture(b.Bytes())
 }

@@ -87,7 +87,7 @@ func (s Subject) tests(numbers, prefix string) (tests []gradescopeTest) {
 			NameFormat:   "text",
 			MaxScore:     c.Points(),
 			Status:       "passed",
-			Output:       c.verdict() + "\n" + c.tell(0),
+			Output:       c.Verdict() + "\n" + c.tell(0),
 			OutputFormat: "text",
 			Tags:         []string{path.Dir(c.ID), string(c.Level)},
 			Visibility:   "visible",
@@ -103,8 +103,8 @@ func (s Subject) tests(numbers, prefix string) (tests []gradescopeTest) {
 	return tests
 }
 
-// verdict is the outcome in words.
-func (c Check) verdict() string {
+// Verdict is the outcome in words.
+func (c Check) Verdict() string {
 	says := map[Status]string{Pass: "passed", Fail: "failed", Skip: "does not apply", Error: "could not be decided"}[c.Status]
 	if c.Status == Fail && c.Level == Should {
 		says = "failed; it should pass, but need not"

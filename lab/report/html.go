@@ -27,17 +27,14 @@ func Page(w io.Writer, page string, values any) error {
 	return t.Execute(w, values)
 }
 
-// A view is what the page shows, in its order.
+// A view is what the page shows.
 type view struct {
-	Title    string
-	Failure  string
-	Summary  []string
-	When     string
-	Columns  []column
-	Wide     bool // so many columns that there is no room for sentences
-	Groups   []viewGroup
-	Meanings []meaning
-	Cells    []viewCell // all of them, for the stories
+	Verify
+	Sentences []string // the summary
+	Columns   []column
+	Groups    []*viewGroup
+	Meanings  []meaning
+	Cells     []*viewCell // all of them, for the stories
 }
 
 type viewGroup struct {
@@ -47,76 +44,43 @@ type viewGroup struct {
 
 type viewRow struct {
 	Name, Says string
-	Cells      []viewCell
+	Cells      []*viewCell // nil: the subject was not held to it
 }
 
-// A viewCell is one check on one subject. Its kind is what it looks like.
+// A viewCell is one check on one subject.
 type viewCell struct {
 	Check
-	Kind, Symbol, Verdict, Subject, Anchor string
-	Seconds                                string
-	Bytes                                  string
-	Drawn                                  string       // the diagram as text
-	SVG                                    template.URL // and as a picture
+	Subject, Anchor string
 }
 
 func (v Verify) view() view {
-	page := view{
-		Failure:  v.Failure,
-		Summary:  strings.Split(v.Summary(), "\n"),
-		Columns:  v.columns(),
-		Wide:     len(v.Subjects) > 6,
-		Meanings: v.meanings(),
-	}
-	var names []string
-	for _, s := range v.Subjects {
-		names = append(names, s.Name)
-	}
-	page.Title = strings.Join(names, ", ")
-	if !v.Started.IsZero() {
-		page.When = v.Started.Format("2 January 2006, 15:04")
-	}
+	page := view{Verify: v, Sentences: strings.Split(v.Summary(), "\n"), Columns: v.columns(), Meanings: v.meanings()}
 	for i, id := range ids(v.Subjects) {
 		row := viewRow{Name: path.Base(id)}
 		for j, s := range v.Subjects {
-			cell := viewCell{}
+			var cell *viewCell
 			if c, held := s.check(id); held {
 				row.Says = c.Says
-				cell = c.cell(s.Name, fmt.Sprintf("story-%d-%d", i, j))
+				cell = &viewCell{c, s.Name, fmt.Sprintf("story-%d-%d", i, j)}
 				page.Cells = append(page.Cells, cell)
 			}
 			row.Cells = append(row.Cells, cell)
 		}
 		if n := len(page.Groups); n == 0 || page.Groups[n-1].Name != path.Dir(id) {
-			page.Groups = append(page.Groups, viewGroup{Name: path.Dir(id)})
+			page.Groups = append(page.Groups, &viewGroup{Name: path.Dir(id)})
 		}
-		group := &page.Groups[len(page.Groups)-1]
+		group := page.Groups[len(page.Groups)-1]
 		group.Rows = append(group.Rows, row)
 	}
 	return page
 }
 
-func (c Check) cell(subject, anchor string) viewCell {
-	kind := string(c.Status)
+// Kind is what the check looks like on the page.
+func (c Check) Kind() string {
 	if c.Status == Fail && c.Level == Should {
-		kind = "should"
+		return "should"
 	}
-	var picture template.URL
-	if svg := c.svg(); svg != nil {
-		picture = Picture(svg)
-	}
-	return viewCell{
-		Check:   c,
-		Kind:    kind,
-		Symbol:  c.symbol(),
-		Verdict: c.verdict(),
-		Subject: subject,
-		Anchor:  anchor,
-		Seconds: inSeconds(c.MS),
-		Bytes:   strings.Join(c.Diff, "\n"),
-		Drawn:   c.drawn(0),
-		SVG:     picture,
-	}
+	return string(c.Status)
 }
 
 // Picture is an SVG as a part of a page's text, so that the page is one file.

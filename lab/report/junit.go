@@ -47,7 +47,7 @@ func (c Check) testcase(subject string, strict bool) junit.Testcase {
 	result := junit.Testcase{
 		Name:      path.Base(c.ID),
 		Classname: subject + "." + path.Dir(c.ID),
-		Time:      inSeconds(c.MS),
+		Time:      c.Seconds(),
 	}
 	switch {
 	case c.Status == Skip:
@@ -62,5 +62,8 @@ func (c Check) testcase(subject string, strict bool) junit.Testcase {
 	}
 	return result
 }
+
+// Seconds is how long the check took.
+func (c Check) Seconds() string { return inSeconds(c.MS) }
 
 func inSeconds(ms int64) string { return fmt.Sprintf("%.3f", float64(ms)/1000) }

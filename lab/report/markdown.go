@@ -21,7 +21,7 @@ func (v Verify) Markdown(w io.Writer) error {
 				continue
 			}
 			fmt.Fprintf(&b, "\n<details><summary>%s <b>%s</b> %s</summary>\n\n%s\n</details>\n",
-				c.symbol(), text.XML(c.ID), text.XML(s.Name+" "+c.Says), text.Fenced(c.tell(0)))
+				c.Symbol(), text.XML(c.ID), text.XML(s.Name+" "+c.Says), text.Fenced(c.tell(0)))
 		}
 	}
 	_, err := w.Write(b.Bytes())
@@ -52,7 +52,7 @@ func (v Verify) overview(b *bytes.Buffer) {
 		for _, s := range v.Subjects {
 			symbol := ""
 			if c, held := s.check(id); held {
-				symbol = text.Markdown(c.symbol())
+				symbol = text.Markdown(c.Symbol())
 				if c.Status == Fail || c.Status == Error {
 					symbol = "**" + symbol + "**"
 				}

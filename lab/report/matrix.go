@@ -20,7 +20,10 @@ type Style struct {
 // columns do not fit side by side, it writes several matrices.
 func (v Verify) Matrix(w io.Writer, style Style) {
 	v = v.shown()
-	columns, label := v.columns(), labelWidth(ids(v.Subjects))
+	columns, label := v.columns(), groupWidth
+	for _, id := range ids(v.Subjects) {
+		label = max(label, groupWidth+text.Width(path.Base(id))+1)
+	}
 	room := 0
 	if style.Width > 0 {
 		room = max(1, style.Width-label)
@@ -31,8 +34,11 @@ func (v Verify) Matrix(w io.Writer, style Style) {
 		}
 		matrix(w, style, label, side)
 	}
-	if legend := v.legend(); legend != "" {
-		fmt.Fprintf(w, "\n%s\n", legend)
+	for i, m := range v.meanings() {
+		if i == 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "%s: %s\n", m.Symbol, m.Says)
 	}
 }
 
@@ -79,14 +85,6 @@ func widthOf(columns []column) (width int) {
 
 const groupWidth = len("random ")
 
-func labelWidth(ids []string) int {
-	width := groupWidth
-	for _, id := range ids {
-		width = max(width, groupWidth+text.Width(path.Base(id))+1)
-	}
-	return width
-}
-
 func matrix(w io.Writer, style Style, label int, columns []column) {
 	var subjects []Subject
 	row := strings.Repeat(" ", label)
@@ -106,7 +104,7 @@ func matrix(w io.Writer, style Style, label int, columns []column) {
 		for _, c := range columns {
 			symbol := ""
 			if check, held := c.check(id); held {
-				symbol = check.symbol()
+				symbol = check.Symbol()
 			}
 			row += text.Centre(paint(style, symbol), c.width())
 		}
@@ -123,38 +121,29 @@ func (s Subject) check(id string) (c Check, held bool) {
 	return s.Checks[i], true
 }
 
-// ids are the ids of all checks that any of the subjects was held to, in order.
-func ids(subjects []Subject) []string {
-	var ids []string
+// ids are the ids of all checks that any of the subjects was held to, in order,
+// those of a group side by side.
+func ids(subjects []Subject) (ids []string) {
+	group := map[string]int{} // which one it is
 	for _, s := range subjects {
 		for _, c := range s.Checks {
+			if _, known := group[path.Dir(c.ID)]; !known {
+				group[path.Dir(c.ID)] = len(group)
+			}
 			if !slices.Contains(ids, c.ID) {
 				ids = append(ids, c.ID)
 			}
 		}
 	}
-	groups := groups(ids)
-	slices.SortStableFunc(ids, func(a, b string) int {
-		return slices.Index(groups, path.Dir(a)) - slices.Index(groups, path.Dir(b))
-	})
+	slices.SortStableFunc(ids, func(a, b string) int { return group[path.Dir(a)] - group[path.Dir(b)] })
 	return ids
-}
-
-func groups(ids []string) []string {
-	var groups []string
-	for _, id := range ids {
-		if !slices.Contains(groups, path.Dir(id)) {
-			groups = append(groups, path.Dir(id))
-		}
-	}
-	return groups
 }
 
 // waits is the note of a pass that is not like the others.
 const waits = "waits"
 
 // The symbols differ in shape, not only in colour.
-func (c Check) symbol() string {
+func (c Check) Symbol() string {
 	switch c.Status {
 	case Pass:
 		if c.Note == waits {
@@ -172,15 +161,6 @@ func (c Check) symbol() string {
 	return "?"
 }
 
-// legend explains the symbols that are not plain, if there are any.
-func (v Verify) legend() string {
-	var lines []string
-	for _, m := range v.meanings() {
-		lines = append(lines, m.Symbol+": "+m.Says)
-	}
-	return strings.Join(lines, "\n")
-}
-
 // A meaning is what a symbol stands for.
 type meaning struct{ Symbol, Says string }
 
@@ -196,7 +176,7 @@ func (v Verify) meanings() []meaning {
 		all[2].Says = "should be, and --strict demands it"
 	}
 	return slices.DeleteFunc(all, func(m meaning) bool {
-		return !v.any(func(c Check) bool { return c.symbol() == m.Symbol })
+		return !v.any(func(c Check) bool { return c.Symbol() == m.Symbol })
 	})
 }
 

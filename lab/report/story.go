@@ -28,9 +28,9 @@ func (v Verify) Stories(w io.Writer, style Style) {
 			if c.Status != Fail && c.Status != Error {
 				continue
 			}
-			head := fmt.Sprintf("%s %s   %s %s", c.symbol(), c.ID, s.Name, c.Says)
-			head = strings.TrimPrefix(text.Prose(head, indent, style.Width), c.symbol())
-			fmt.Fprintf(w, "\n%s%s\n", paint(style, c.symbol()), head)
+			head := fmt.Sprintf("%s %s   %s %s", c.Symbol(), c.ID, s.Name, c.Says)
+			head = strings.TrimPrefix(text.Prose(head, indent, style.Width), c.Symbol())
+			fmt.Fprintf(w, "\n%s%s\n", paint(style, c.Symbol()), head)
 			for line := range strings.Lines(c.tell(style.Width - len(indent))) {
 				fmt.Fprint(w, indent, line)
 			}
@@ -64,7 +64,7 @@ func (c Check) tell(width int) string {
 	if c.Try != "" {
 		fmt.Fprintf(&b, "see it yourself: %s\n", c.Try)
 	}
-	if drawn := c.drawn(width); drawn != "" {
+	if drawn := c.Drawn(width); drawn != "" {
 		fmt.Fprintln(&b, "played again, and drawn:")
 		quote(&b, "| ", strings.Split(strings.TrimRight(drawn, "\n"), "\n"))
 	}

@@ -73,7 +73,7 @@ func (c Check) point(w io.Writer, n int, subject string, strict bool) {
 		{"story", c.Story},
 		{"bytes", c.Diff},
 		{"schedule", split(c.Schedule)},
-		{"diagram", split(c.drawn(0))},
+		{"diagram", split(c.Drawn(0))},
 		{"picture", c.Picture},
 		{"output", split(c.Output)},
 	})
@@ -101,20 +101,15 @@ type field struct {
 func diagnose(w io.Writer, fields []field) {
 	fmt.Fprintln(w, "  ---")
 	for _, f := range fields {
-		switch value := f.value.(type) {
-		case string:
-			if value != "" {
-				fmt.Fprintf(w, "  %s: %s\n", f.name, scalar(value))
-			}
-		case []string:
-			if len(value) > 0 {
-				fmt.Fprintf(w, "  %s:\n", f.name)
-			}
-			for i, item := range value {
+		list, isList := f.value.([]string)
+		switch {
+		case len(list) > 0:
+			fmt.Fprintf(w, "  %s:\n", f.name)
+			for i, item := range list {
 				fmt.Fprintf(w, "    %d: %s\n", i+1, scalar(item))
 			}
-		default:
-			fmt.Fprintf(w, "  %s: %s\n", f.name, scalar(value))
+		case !isList && f.value != "":
+			fmt.Fprintf(w, "  %s: %s\n", f.name, scalar(f.value))
 		}
 	}
 	fmt.Fprintln(w, "  ...")
