@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"socketlab/lab/certs"
 	"socketlab/lab/diagram"
 	"socketlab/lab/report"
 	"socketlab/lab/subject"
@@ -28,6 +29,9 @@ type traceCmd struct {
 	Format  string        `enum:"text,mermaid,svg,json,pcapng,perfetto" default:"text" help:"How to draw it: ${enum} (${default})."`
 	Output  string        `short:"o" placeholder:"FILE" help:"Where to write it, instead of standard output."`
 	Service string        `enum:"echo,talk" default:"echo" help:"What the command serves: echo or talk (${default})."`
+	TLS     string        `name:"tls" placeholder:"CA" help:"For the scenes over TLS, if a command serves: who has signed its certificate, a file in PEM."`
+	Cert    string        `placeholder:"FILE" help:"TLS: the certificate of the scene's client, if the command asks for one, with --key."`
+	Key     string        `placeholder:"FILE" help:"TLS: the key of --cert."`
 	Limit   int           `placeholder:"N" help:"How many clients the command serves at once by design; 0, the default: no limit."`
 	Timeout time.Duration `default:"10s" placeholder:"TIME" help:"How long the scene may take (${default}); what was seen until then is drawn."`
 	Command []string      `arg:"" optional:"" help:"Any server: {port} in it is replaced. Without it, the port is appended; PORT is set too."`
@@ -44,6 +48,7 @@ Examples:
   lab trace --model=blocking --scene=two-clients          who waits where
   lab trace --scene=close-late --format=svg -o late.svg -- ./server {port}
   lab trace --model=poll --scene=echo --format=pcapng -o echo.pcapng   for Wireshark
+  lab trace --model=tls --scene=tls-open                  who sees what of TLS
   lab trace --watch -- ./server {port}                    and nc in another terminal
   lab trace --watch --model=select --service=talk         you are the operator
 
@@ -61,7 +66,7 @@ func (cmd *traceCmd) Validate() error {
 	case cmd.Limit < 0:
 		return errors.New("--limit is a number of clients; it cannot be negative")
 	}
-	return nil
+	return together(cmd.Cert, cmd.Key)
 }
 
 func (cmd *traceCmd) Run(color colorFlag) error {
@@ -85,7 +90,9 @@ func (cmd *traceCmd) Run(color colorFlag) error {
 	spec.Port = cmd.Port
 	ctx, stop := untilInterrupt()
 	defer stop()
-	recording, err := trace.Record(ctx, trace.Options{Scene: scene.Name, Server: spec, Calls: trace.BestCalls(spec), Timeout: cmd.Timeout})
+	recording, err := trace.Record(ctx, trace.Options{
+		Scene: scene.Name, Server: spec, Calls: trace.BestCalls(spec), Timeout: cmd.Timeout, TLS: cmd.secrets(),
+	})
 	if ctx.Err() != nil {
 		return interrupted{}
 	}
@@ -124,16 +131,30 @@ func (cmd *traceCmd) server(scene trace.Scene) (subject.Spec, error) {
 		return subject.Spec{}, wrong("one diagram shows one server: --model=%s or the command, not both", model.Name)
 	case len(cmd.Command) > 0 && scene.Service != cmd.Service:
 		return subject.Spec{}, wrong("the scene %s needs a server of the service %s; if the command is one, say --service=%s", scene.Name, scene.Service, scene.Service)
+	case len(cmd.Command) > 0 && scene.TLS && cmd.TLS == "":
+		return subject.Spec{}, wrong("the scene %s is over TLS: say with --tls=CA who has signed the command's certificate; lab certs makes both", scene.Name)
 	case len(cmd.Command) > 0:
 		return subject.Spec{Name: filepath.Base(cmd.Command[0]), Kind: "command", Limit: cmd.Limit, Command: cmd.Command}, nil
 	case model.Serve == nil:
 		return subject.Spec{}, wrong("which server? say --model=NAME, or give a command after --; there are %s", strings.Join(all.Names(), ", "))
+	}
+	if model.TLS != scene.TLS {
+		return subject.Spec{}, wrong("the scene %s is not for the model %s: the scenes tls-… are played over TLS, by --model=tls, and the others over TCP", scene.Name, model.Name)
 	}
 	flags := []string{"--service=" + scene.Service}
 	if scene.Backlog > 0 {
 		flags = append(flags, "--backlog="+strconv.Itoa(scene.Backlog))
 	}
 	return subject.Model(model, flags...)
+}
+
+// secrets are what the clients of a command know of TLS. For a model they are
+// made.
+func (cmd *traceCmd) secrets() *certs.Client {
+	if cmd.TLS == "" {
+		return nil
+	}
+	return &certs.Client{CA: cmd.TLS, Cert: cmd.Cert, Key: cmd.Key}
 }
 
 // draw writes the recording in the format that was asked for.
@@ -157,7 +178,7 @@ func (cmd *traceCmd) draw(w io.Writer, r trace.Recording, color colorFlag) error
 
 func listScenes() error {
 	var list strings.Builder
-	for _, s := range trace.Scenes {
+	for _, s := range trace.AllScenes() {
 		service := ""
 		if s.Service != "echo" {
 			service = " (service " + s.Service + ")"
@@ -169,7 +190,7 @@ func listScenes() error {
 }
 
 func sceneNames() (names []string) {
-	for _, s := range trace.Scenes {
+	for _, s := range trace.AllScenes() {
 		names = append(names, s.Name)
 	}
 	return names

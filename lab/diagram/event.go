@@ -3,7 +3,11 @@
 // not where they come from.
 package diagram
 
-import "time"
+import (
+	"time"
+
+	"socketlab/lab/records"
+)
 
 // A Trace is one conversation as it really happened.
 type Trace struct {
@@ -61,16 +65,17 @@ type Event struct {
 
 // A Segment is a TCP segment on its way: RFC 9293, section 3.1.
 type Segment struct {
-	Conn       int    `json:"conn"`        // number of the connection, from 1, in order of the first SYN
-	FromClient bool   `json:"from_client"` // or from the server
-	Flags      string `json:"flags"`       // "SYN", "SYN+ACK", "ACK", "PSH+ACK", "FIN+ACK", "RST", …
-	Seq        uint32 `json:"seq"`         // relative: the SYN has 0
-	Ack        uint32 `json:"ack"`         // relative; meaningless without ACK
-	Window     int    `json:"window"`      // as scaled, bytes
-	Len        int    `json:"len"`         // bytes of data
-	Data       []byte `json:"data"`        // the first of them, at most 64
-	Retransmit bool   `json:"retransmit,omitempty"`
-	Inferred   bool   `json:"inferred,omitempty"` // not seen, concluded: drawn dashed
+	Conn       int              `json:"conn"`              // number of the connection, from 1, in order of the first SYN
+	FromClient bool             `json:"from_client"`       // or from the server
+	Flags      string           `json:"flags"`             // "SYN", "SYN+ACK", "ACK", "PSH+ACK", "FIN+ACK", "RST", …
+	Seq        uint32           `json:"seq"`               // relative: the SYN has 0
+	Ack        uint32           `json:"ack"`               // relative; meaningless without ACK
+	Window     int              `json:"window"`            // as scaled, bytes
+	Len        int              `json:"len"`               // bytes of data
+	Data       []byte           `json:"data"`              // the first of them, at most 64
+	Records    []records.Record `json:"records,omitempty"` // of TLS, complete with this segment
+	Retransmit bool             `json:"retransmit,omitempty"`
+	Inferred   bool             `json:"inferred,omitempty"` // not seen, concluded: drawn dashed
 }
 
 // A Call is a system call of a client's or the server's.

@@ -91,7 +91,7 @@ func (l *line) write(x int, text, color string) *line {
 
 // ascii is what stands for a sign on a terminal without UTF-8.
 var ascii = map[rune]rune{
-	'│': '|', '├': '|', '┤': '|', '▒': '#', '┃': '[', '┊': ':', '─': '-', '╌': '.', '…': '~', 'µ': 'u',
+	'│': '|', '├': '|', '┤': '|', '▒': '#', '┃': '[', '┊': ':', '─': '-', '╌': '.', '…': '~', 'µ': 'u', '🔒': '*',
 }
 
 func (p page) emit(l *line) {
@@ -105,6 +105,9 @@ func (p page) emit(l *line) {
 			if p.style.Color && l.colors[i] != color {
 				color = l.colors[i]
 				fmt.Fprintf(p.out, "\x1b[%sm", "0;"[:2*min(1, len(color))]+color)
+			}
+			if i > 0 && l.runes[i-1] == '🔒' && !p.style.ASCII {
+				continue // it is two columns wide, and takes that of the blank behind it
 			}
 			if plain, known := ascii[r]; p.style.ASCII && known {
 				r = plain

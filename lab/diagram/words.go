@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"socketlab/lab/records"
 	"socketlab/lab/text"
 )
 
@@ -43,6 +44,9 @@ func (s Segment) texts() []string {
 	if len(s.Data) == 0 { // nobody saw it
 		return []string{numbers + length, head + length + "…", s.Flags + "…"}
 	}
+	if len(s.Records) > 0 {
+		return s.secured(head, numbers+length)
+	}
 	return []string{
 		numbers + length + " " + quote(s.Data, s.Len, 32),
 		numbers + length + " " + quote(s.Data, s.Len, 16),
@@ -53,6 +57,30 @@ func (s Segment) texts() []string {
 		head + "… " + quote(s.Data, s.Len, 8),
 		head + length + "…", s.Flags + "…",
 	}
+}
+
+// secured are the texts of a segment with TLS in it: all records, or as many as
+// there is room for, and how many more there are.
+func (s Segment) secured(head, numbers string) (texts []string) {
+	all := s.Records
+	telling := slices.DeleteFunc(slices.Clone(all), func(r records.Record) bool { return r.Name == "ChangeCipherSpec" })
+	for most := len(all); most > 0; most-- {
+		shown := all[:most]
+		if most < len(all) { // first goes what in TLS 1.3 means nothing
+			shown = telling[:min(most, len(telling))]
+		}
+		var names []string
+		for _, record := range shown {
+			names = append(names, record.String())
+		}
+		if more := len(all) - len(shown); more > 0 {
+			names = append(names, fmt.Sprintf("%d more…", more))
+		}
+		said := strings.Join(names, ", ")
+		texts = append(texts, numbers+" "+said, head+"… "+said, said)
+	}
+	slices.SortStableFunc(texts, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	return append(texts, s.Flags+"…")
 }
 
 // quote shows the first of n bytes in at most about so many characters. All

@@ -8,6 +8,7 @@ package records
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 )
 
 // A Record is one record on the wire.
@@ -15,6 +16,18 @@ type Record struct {
 	Name   string `json:"name"`             // what it carries: "ClientHello", "alert close_notify", "data, 6 bytes"
 	Locked bool   `json:"locked,omitempty"` // encrypted: an eavesdropper sees a record of this length, and no name
 	Len    int    `json:"len"`              // bytes on the wire, its header included
+}
+
+// IsData reports whether it carries what the programs say to each other, or may
+// do so.
+func (r Record) IsData() bool { return strings.HasPrefix(r.Name, "data") }
+
+// String is its name, behind a lock if an eavesdropper does not see it.
+func (r Record) String() string {
+	if r.Locked {
+		return "🔒 " + r.Name
+	}
+	return r.Name
 }
 
 // A Reader follows one connection.

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/netip"
 	"runtime"
@@ -37,6 +38,8 @@ type client struct {
 	wake    int    // an eventfd(2) that tells attend of todo and over; -1: it waits for todo alone
 	reading bool   // it reads what comes
 	owed    []byte // what it is to send
+
+	tls *tls.Conn // its thread's only; nil: it speaks plain TCP
 }
 
 func newClient(number int, server netip.AddrPort, log *account) *client {

@@ -27,6 +27,11 @@ func (r Recording) PCAPNG(w io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if len(r.Keys) > 0 { // so that Wireshark shows what was encrypted
+		if err := out.WriteDecryptionSecretsBlock(pcapgo.DSB_SECRETS_TYPE_TLS, r.Keys); err != nil {
+			return err
+		}
+	}
 	comments := r.comments()
 	for i, p := range r.Packets {
 		info := gopacket.CaptureInfo{Timestamp: p.At, CaptureLength: len(p.Frame), Length: p.Length}

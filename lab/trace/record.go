@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"socketlab/lab/certs"
 	"socketlab/lab/diagram"
 	"socketlab/lab/subject"
 )
@@ -18,12 +19,14 @@ type Options struct {
 	Rung    diagram.Rung  // how to see the segments; "": as well as possible here
 	Calls   string        // how to see the server's calls, a name of sources; "": as well as possible here
 	Timeout time.Duration // how long the scene may take; 0: 10 s
+	TLS     *certs.Client // for a scene over TLS: what clients know; nil: certificates are made, and a model is told
 }
 
 // A Recording is a stream that has ended, of one server.
 type Recording struct {
 	Trace   diagram.Trace
 	Packets []Packet // one for each segment in Trace, in the same order; none if they are inferred
+	Keys    []byte   // of sessions over TLS, as SSLKEYLOGFILE has them: RFC 9850
 }
 
 // Normal is the recording as it would be drawn of any other run, as text, as
@@ -85,6 +88,14 @@ func record(ctx context.Context, o Options, rung diagram.Rung) (Recording, error
 		o.Timeout = 10 * time.Second
 	}
 	spec := o.Server
+	s := &stage{}
+	if scene.TLS {
+		done, err := s.secure(scene, &spec, o.TLS)
+		defer done()
+		if err != nil {
+			return Recording{}, err
+		}
+	}
 	w, err := watchServer(ctx, &spec, rung, o.Calls, false)
 	if err != nil {
 		return Recording{}, err
@@ -95,7 +106,7 @@ func record(ctx context.Context, o Options, rung diagram.Rung) (Recording, error
 	if err := w.start(ctx, spec); err != nil {
 		return Recording{}, err
 	}
-	s := &stage{watched: w}
+	s.watched = w
 	defer s.letGo()
 	if err := s.play(ctx, scene, o.Timeout); errors.Is(err, errStuck) {
 		w.misses("%v", err)
@@ -115,7 +126,12 @@ func record(ctx context.Context, o Options, rung diagram.Rung) (Recording, error
 	for _, l := range s.looks {
 		r.trace.Steps = append(r.trace.Steps, w.sinceBegin(l.at))
 	}
-	return r.recording(w, scene.Name, end)
+	recording, err := r.recording(w, scene.Name, end)
+	if scene.TLS && err == nil {
+		recording.Keys = s.keys.bytes()
+		recording.decrypt()
+	}
+	return recording, err
 }
 
 var serversKernel = diagram.Actor{ID: "kernel/server", Name: "server's kernel", Kind: diagram.ServerKernel}
@@ -204,5 +220,5 @@ func (r *recorder) recording(w *watched, scene string, end time.Duration) (Recor
 		}[w.calls])
 		t.Source = ""
 	}
-	return Recording{*t, r.packets}, nil
+	return Recording{Trace: *t, Packets: r.packets}, nil
 }

@@ -13,16 +13,22 @@ type Scene struct {
 	Shows   string
 	Service string // what the server must serve: "echo" or "talk"
 	Backlog int    // what it must give to listen(2); 0: anything
+	TLS     bool   // it speaks TLS
+	Mutual  bool   // and asks the client for a certificate
 	play    func(s *stage)
 }
 
+// AllScenes are those over TCP and those over TLS.
+func AllScenes() []Scene { return slices.Concat(Scenes, SecuredScenes) }
+
 // Find is the scene with a name.
 func Find(name string) (Scene, bool) {
-	i := slices.IndexFunc(Scenes, func(s Scene) bool { return s.Name == name })
+	all := AllScenes()
+	i := slices.IndexFunc(all, func(s Scene) bool { return s.Name == name })
 	if i < 0 {
 		return Scene{}, false
 	}
-	return Scenes[i], true
+	return all[i], true
 }
 
 // Scenes are all there are, in the order in which they are best shown.

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +27,9 @@ type stage struct {
 	held  bool          // the server is stopped, by hold
 	busy  bool          // the server never came to rest
 	err   error         // why the scene cannot go on
+
+	tls  *tls.Config // what clients say over TLS
+	keys keyLog      // with which they spoke
 }
 
 // note says a word beside a client, or to all.

@@ -156,6 +156,9 @@ func Write(fd int, p []byte) (int, error) {
 // Show writes text to the operator's screen, all of it, if there is any. It
 // sleeps while the screen takes no more.
 func Show(screen int, text []byte) {
+	if screen < 0 {
+		return // there is none
+	}
 	for len(text) > 0 {
 		n, err := Write(screen, text)
 		switch {
