@@ -31,7 +31,7 @@ var rooms = map[string]int{
 	"lab/step":                  840,
 	"lab/subject":               1510,
 	"lab/text":                  405,
-	"lab/trace":                 5845,
+	"lab/trace":                 6150,
 	"lab/verify":                3880,
 	"lab/verify/client":         770,
 	"models":                    110,
