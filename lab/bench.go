@@ -180,18 +180,18 @@ func (cmd *benchCmd) print(result bench.Result, color colorFlag) error {
 
 // servers are those to be measured: models, with their twins if that is wanted,
 // a command, or both.
-func (cmd *benchCmd) servers(ctx context.Context) ([]bench.Server, error) {
+func (cmd *benchCmd) servers(ctx context.Context) ([]bench.Subject, error) {
 	chosen, err := cmd.Model.chosen(cmd.Command)
 	if err != nil {
 		return nil, err
 	}
-	var servers []bench.Server
+	var servers []bench.Subject
 	for _, m := range chosen {
 		spec, err := subject.Model(m, "--backlog=4096", "--work="+cmd.Work.String(), "--sleep="+cmd.Sleep.String())
 		if err != nil {
 			return nil, err
 		}
-		servers = append(servers, bench.Server{Name: spec.Name, Kind: spec.Kind, Limit: spec.Limit, Command: spec.Command})
+		servers = append(servers, bench.Subject{Name: spec.Name, Kind: spec.Kind, Limit: spec.Limit, Command: spec.Command})
 	}
 	if cmd.Twin {
 		if servers, err = besideTwins(ctx, servers); err != nil {
@@ -199,7 +199,7 @@ func (cmd *benchCmd) servers(ctx context.Context) ([]bench.Server, error) {
 		}
 	}
 	if len(cmd.Command) > 0 {
-		servers = append(servers, bench.Server{
+		servers = append(servers, bench.Subject{
 			Name: filepath.Base(cmd.Command[0]), Kind: "command", Limit: cmd.Limit, Command: cmd.Command,
 		})
 	}
@@ -207,7 +207,7 @@ func (cmd *benchCmd) servers(ctx context.Context) ([]bench.Server, error) {
 }
 
 // besideTwins puts behind each model its twins in C, but each of them once.
-func besideTwins(ctx context.Context, models []bench.Server) (servers []bench.Server, err error) {
+func besideTwins(ctx context.Context, models []bench.Subject) (servers []bench.Subject, err error) {
 	there := map[string]bool{}
 	for _, m := range models {
 		names := twin.Find(m.Name)
@@ -228,7 +228,7 @@ func besideTwins(ctx context.Context, models []bench.Server) (servers []bench.Se
 			if err != nil {
 				return nil, err
 			}
-			servers = append(servers, bench.Server{
+			servers = append(servers, bench.Subject{
 				Name: "C " + name, Kind: "command", Limit: same.Limit, Command: []string{program, "{port}"},
 			})
 		}

@@ -280,14 +280,12 @@ func (cmd *compareCmd) pages() (pages []report.Target) {
 
 // page writes the page.
 func (c comparison) page(w io.Writer) error {
-	v := c.measured.View()
-	v.Title = "lab compare"
-	v.Lead = strings.Split(c.verified.Summary(), "\n")
-	v.Says = append(c.breaks(), v.Says...)
-	v.First = []text.Table{c.table()}
 	var matrix bytes.Buffer
 	c.verified.Matrix(&matrix, report.Style{})
-	v.Matrix = matrix.String()
+	v := bench.View{
+		Result: c.measured, Title: "lab compare", Lead: strings.Split(c.verified.Summary(), "\n"),
+		Overview: []text.Table{c.table()}, Says: c.breaks(), Matrix: matrix.String(),
+	}
 	for _, s := range c.verified.Subjects {
 		v.Cards = append(v.Cards, cardOf(s))
 	}

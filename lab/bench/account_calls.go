@@ -22,22 +22,16 @@ type counter interface {
 	close()
 }
 
-// attached is the part of a counter that needs nothing before it begins.
-type attached struct{}
-
-func (attached) open() ([]string, error) { return nil, nil }
-func (attached) close()                  {}
-
 // counters are those that this machine has. perf comes first: it hardly slows a
 // server. strace makes it many times slower, so more clients are ready at once,
 // and an event loop makes fewer calls for each. Without both, the probes of our
 // own models count; they do not see the calls of the Go runtime.
 func counters(s *Subject) (all []counter) {
 	if path, err := exec.LookPath("perf"); err == nil {
-		all = append(all, &perf{path: path})
+		all = append(all, &perf{tool: tool{path: path}})
 	}
 	if path, err := exec.LookPath("strace"); err == nil {
-		all = append(all, &strace{path: path})
+		all = append(all, &strace{tool{path: path}})
 	}
 	if s.Kind == "model" {
 		all = append(all, &probes{})

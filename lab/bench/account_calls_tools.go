@@ -3,10 +3,12 @@ package bench
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,18 +19,50 @@ import (
 	"socketlab/lab/proc"
 )
 
-// perf lets the kernel count: perf-stat(1). It starts and stops when we say so.
-type perf struct {
-	attached
-	path         string
-	cmd          *exec.Cmd
-	say          *os.File
-	acknowledges *bufio.Reader
-	pipes        []io.Closer
-	out          bytes.Buffer
+// patience is how long a tool may take to begin, or to end.
+const patience = 5 * time.Second
+
+// A tool is a program that attaches to a server, and prints what it has counted
+// on standard error when SIGINT ends it.
+type tool struct {
+	path string
+	cmd  *exec.Cmd
+	out  bytes.Buffer
 }
 
-func (p *perf) name() string { return "perf" }
+func (t *tool) open() ([]string, error) { return nil, nil }
+func (t *tool) close()                  {}
+func (t *tool) name() string            { return filepath.Base(t.path) }
+
+func (t *tool) prepare(args ...string) {
+	t.out.Reset()
+	t.cmd = exec.Command(t.path, args...)
+	t.cmd.Env = append(os.Environ(), "LC_ALL=C")
+	t.cmd.Stderr = &t.out
+}
+
+// giveUp ends a tool that does not do what it should. The error is what it said.
+func (t *tool) giveUp() error {
+	t.cmd.Process.Kill()
+	t.cmd.Wait()
+	return t.error()
+}
+
+func (t *tool) error() error { return fmt.Errorf("%s: %s", t.name(), firstLine(t.out.String())) }
+
+// numbers ends the tool, and is what it has printed.
+func (t *tool) numbers() string {
+	t.cmd.Process.Signal(unix.SIGINT)
+	t.cmd.Wait()
+	return t.out.String()
+}
+
+// perf lets the kernel count: perf-stat(1). It starts and stops when we say so.
+type perf struct {
+	tool
+	say          io.Writer
+	acknowledges *bufio.Reader
+}
 
 // counted are the calls that have a counter of their own; all others share one.
 const counted = `read write readv writev recvfrom sendto recvmsg sendmsg
@@ -38,69 +72,41 @@ const counted = `read write readv writev recvfrom sendto recvmsg sendmsg
 const allCalls = "raw_syscalls:sys_enter"
 
 func (p *perf) begin(pids []int) error {
-	p.out.Reset()
-	control, say, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	acknowledges, acknowledge, err := os.Pipe()
-	if err != nil {
-		control.Close()
-		say.Close()
-		return err
-	}
-	defer control.Close()
-	defer acknowledge.Close()
 	events := allCalls
 	for name := range strings.FieldsSeq(counted) {
 		events += ",syscalls:sys_enter_" + name
 	}
-	p.cmd = exec.Command(p.path, "stat", "-x", ",", "-e", events, "-p", joined(pids), "--delay=-1", "--control=fd:3,4")
-	p.cmd.ExtraFiles = []*os.File{control, acknowledge}
-	p.cmd.Env = append(os.Environ(), "LC_ALL=C")
-	p.cmd.Stderr = &p.out
-	p.say, p.acknowledges, p.pipes = say, bufio.NewReader(acknowledges), []io.Closer{say, acknowledges}
-	if err := p.cmd.Start(); err != nil {
-		p.closeAll()
+	p.prepare("stat", "-x", ",", "-e", events, "-p", joined(pids), "--delay=-1", "--control=fd:0,1")
+	say, sayErr := p.cmd.StdinPipe()
+	acknowledges, err := p.cmd.StdoutPipe()
+	if err := errors.Join(sayErr, err, p.cmd.Start()); err != nil {
 		return err
 	}
-	acknowledges.SetReadDeadline(time.Now().Add(5 * time.Second))
-	if err := p.tell("enable"); err != nil {
-		p.cmd.Process.Kill()
-		p.cmd.Wait()
-		p.closeAll()
-		return fmt.Errorf("perf: %s", firstLine(p.out.String()))
+	p.say, p.acknowledges = say, bufio.NewReader(acknowledges)
+	if p.tell("enable") != nil {
+		return p.giveUp()
 	}
 	return nil
 }
 
+// tell has perf do something. If it does not say in time that it has, it is
+// ended.
 func (p *perf) tell(word string) error {
-	if _, err := p.say.WriteString(word + "\n"); err != nil {
+	late := time.AfterFunc(patience, func() { p.cmd.Process.Kill() })
+	defer late.Stop()
+	if _, err := io.WriteString(p.say, word+"\n"); err != nil {
 		return err
 	}
 	_, err := p.acknowledges.ReadString('\n')
 	return err
 }
 
-func (p *perf) closeAll() {
-	for _, c := range p.pipes {
-		c.Close()
-	}
-}
-
+// end reads "count,,event,…" of each line: perf-stat(1), CSV FORMAT.
 func (p *perf) end() (map[string]float64, error) {
-	defer p.closeAll()
 	p.tell("disable")
-	p.cmd.Process.Signal(unix.SIGINT) // it prints then
-	p.cmd.Wait()
-	return parsePerf(p.out.String())
-}
-
-// parsePerf reads "count,,event,…" of each line: perf-stat(1), CSV FORMAT.
-func parsePerf(text string) (map[string]float64, error) {
 	calls, others := map[string]float64{}, 0.0
 	total := false
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(p.numbers()) {
 		fields := strings.Split(line, ",")
 		if len(fields) < 3 {
 			continue
@@ -118,7 +124,7 @@ func parsePerf(text string) (map[string]float64, error) {
 		}
 	}
 	if !total {
-		return nil, fmt.Errorf("perf: %s", firstLine(text))
+		return nil, p.error()
 	}
 	if others > 0 {
 		calls["others"] = others
@@ -127,29 +133,17 @@ func parsePerf(text string) (map[string]float64, error) {
 }
 
 // strace stops the server at each call: strace(1), -c.
-type strace struct {
-	attached
-	path string
-	cmd  *exec.Cmd
-	out  bytes.Buffer
-}
-
-func (s *strace) name() string { return "strace" }
+type strace struct{ tool }
 
 func (s *strace) begin(pids []int) error {
-	s.out.Reset()
-	s.cmd = exec.Command(s.path, "-f", "-q", "-c", "-U", "calls,name", "-p", joined(pids))
-	s.cmd.Env = append(os.Environ(), "LC_ALL=C")
-	s.cmd.Stderr = &s.out
+	s.prepare("-f", "-q", "-c", "-U", "calls,name", "-p", joined(pids))
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(patience)
 	for slices.ContainsFunc(pids, untraced) {
 		if time.Now().After(deadline) {
-			s.cmd.Process.Kill()
-			s.cmd.Wait()
-			return fmt.Errorf("strace: %s", firstLine(s.out.String()))
+			return s.giveUp()
 		}
 		time.Sleep(time.Millisecond) // only /proc tells that strace has attached
 	}
@@ -162,16 +156,10 @@ func untraced(pid int) bool {
 	return slices.ContainsFunc(threads, func(thread proc.Thread) bool { return !thread.Traced() && thread.State() != 0 })
 }
 
+// end reads lines of a number and a name.
 func (s *strace) end() (map[string]float64, error) {
-	s.cmd.Process.Signal(unix.SIGINT) // it lets go, and prints
-	s.cmd.Wait()
-	return parseStrace(s.out.String())
-}
-
-// parseStrace reads lines of a number and a name.
-func parseStrace(text string) (map[string]float64, error) {
 	calls := map[string]float64{}
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(s.numbers()) {
 		fields := strings.Fields(line)
 		if len(fields) != 2 || fields[1] == "total" {
 			continue
@@ -181,7 +169,7 @@ func parseStrace(text string) (map[string]float64, error) {
 		}
 	}
 	if len(calls) == 0 {
-		return nil, fmt.Errorf("strace: %s", firstLine(text))
+		return nil, s.error()
 	}
 	return calls, nil
 }

@@ -1,13 +1,11 @@
 package bench
 
 import (
-	"os"
+	"cmp"
 	"runtime"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
 	"socketlab/lab/text"
@@ -29,10 +27,9 @@ func ThisMachine() Machine {
 	if unix.Uname(&name) == nil {
 		m.Kernel = unix.ByteSliceToString(name.Sysname[:]) + " " + unix.ByteSliceToString(name.Release[:])
 	}
-	text, _ := os.ReadFile("/proc/cpuinfo")
-	if _, rest, found := strings.Cut(string(text), "model name"); found {
-		line, _, _ := strings.Cut(rest, "\n")
-		m.CPU = strings.TrimLeft(line, "\t :")
+	proc, _ := procfs.NewDefaultFS()
+	if all, err := proc.CPUInfo(); err == nil && len(all) > 0 {
+		m.CPU = cmp.Or(all[0].ModelName, m.CPU)
 	}
 	return m
 }
@@ -75,24 +72,13 @@ type usage struct {
 }
 
 func usageOf(cpus []int) (u usage) {
-	text, _ := os.ReadFile("/proc/stat")
-	for line := range strings.Lines(string(text)) {
-		fields := strings.Fields(line)
-		number, found := strings.CutPrefix(fields[0], "cpu")
-		cpu, err := strconv.Atoi(number)
-		if !found || err != nil || !slices.Contains(cpus, cpu) { // the first line has no number: it is the sum of all
-			continue
-		}
-		for i, field := range fields {
-			ticks, _ := strconv.Atoi(field)
-			spent := time.Duration(ticks) * time.Second / 100
-			switch i {
-			case 1, 2, 3: // user, nice, system
-				u.busy += spent
-			case 8:
-				u.stolen += spent
-			}
-		}
+	proc, _ := procfs.NewDefaultFS()
+	all, _ := proc.Stat()
+	seconds := func(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+	for _, cpu := range cpus {
+		spent := all.CPU[int64(cpu)]
+		u.busy += seconds(spent.User + spent.Nice + spent.System)
+		u.stolen += seconds(spent.Steal)
 	}
 	return u
 }

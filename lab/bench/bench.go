@@ -22,16 +22,6 @@ import (
 	"socketlab/lab/text"
 )
 
-// A Server is one to be measured.
-type Server struct {
-	Name    string
-	Kind    string // "model" or "command"
-	Limit   int    // clients it serves at once; 0: no limit
-	Command []string
-	Failed  string   // why it is not to be measured; "": it is
-	Twins   []string // names of servers that it is to be compared with besides
-}
-
 // Options say what to measure.
 type Options struct {
 	Setting
@@ -54,18 +44,18 @@ type Step struct {
 	TimeLeft time.Duration
 }
 
-// Bench measures the servers in turn, round by round. If there are several, one
+// Bench measures the servers in turn, round by round, but those with a Failure. If there are several, one
 // of them, the reference, is measured twice in each round: the difference is
 // noise. If ctx ends, the result holds what was measured until then.
 //
 // A server that answers wrongly, or not at all, is left out from then on, and
 // its Failure says why. An error means that measuring itself failed.
-func Bench(ctx context.Context, servers []Server, o Options) (Result, error) {
+func Bench(ctx context.Context, servers []Subject, o Options) (Result, error) {
 	o.divide()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(o.Threads + runtime.GOMAXPROCS(0))) // see thread.wait
 	r := Result{
 		Schema: schema, Asked: o.Asked, Started: time.Now(), Machine: ThisMachine(),
-		Setting: o.Setting, Points: o.Points,
+		Setting: o.Setting, Points: o.Points, Subjects: []Subject{},
 	}
 	for _, s := range servers {
 		r.Subjects = append(r.Subjects, newSubject(s, o.Points))
@@ -109,16 +99,16 @@ func (o *Options) divide() {
 	o.Setting.Seconds, o.Setting.Freeze = o.Duration.Seconds(), o.Freeze.Seconds()
 }
 
-func newSubject(s Server, points []Point) Subject {
-	subject := Subject{Name: s.Name, Kind: s.Kind, Command: s.Command, Limit: s.Limit, Failure: s.Failed, Twins: s.Twins}
+// newSubject is a server with a cell for each point.
+func newSubject(s Subject, points []Point) Subject {
 	for _, p := range points {
 		cell := Cell{Runs: []Run{}}
 		if all := p.Clients + p.Idle; s.Limit > 0 && all > s.Limit {
 			cell.Skipped = "serves " + text.Number(s.Limit) + " at a time"
 		}
-		subject.Cells = append(subject.Cells, cell)
+		s.Cells = append(s.Cells, cell)
 	}
-	return subject
+	return s
 }
 
 // rounds measures each subject once at each point, in every round.

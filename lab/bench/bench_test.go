@@ -17,7 +17,7 @@ func measuredResult(t *testing.T, ctx context.Context, change func(*Options)) Re
 		t.Fatal(err)
 	}
 	command := []string{exe, "echo", "{port}"}
-	servers := []Server{
+	servers := []Subject{
 		{Name: "one", Kind: "command", Limit: 1, Command: command},
 		{Name: "all", Kind: "command", Command: command},
 	}
@@ -113,7 +113,7 @@ func TestServes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := Server{Name: "all", Kind: "command", Command: []string{exe, "echo", "{port}"}}
+	s := Subject{Name: "all", Kind: "command", Command: []string{exe, "echo", "{port}"}}
 	c, err := Serves(t.Context(), s, 40, 5*time.Second, 20*time.Second)
 	if err != nil || c.Served != 40 || c.Why != "" {
 		t.Errorf("%+v, %v", c, err)

@@ -16,7 +16,7 @@ type Crowd struct {
 
 // Serves finds out how many clients a server serves at once, of most: they come
 // a few at a time, each of them has to get an answer, and all stay.
-func Serves(ctx context.Context, s Server, most int, patience, limit time.Duration) (c Crowd, err error) {
+func Serves(ctx context.Context, s Subject, most int, patience, limit time.Duration) (c Crowd, err error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	o := Options{Patience: patience}

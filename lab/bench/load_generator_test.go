@@ -34,7 +34,7 @@ func BenchmarkGenerator(b *testing.B) {
 	o.divide()
 	for _, clients := range []int{10, 100, 1000} {
 		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
-			server := newSubject(Server{Name: "C epoll", Command: []string{epoll, "{port}"}}, nil)
+			server := newSubject(Subject{Name: "C epoll", Command: []string{epoll, "{port}"}}, nil)
 			var ours, theirs []float64
 			for b.Loop() {
 				m, err := o.run(b.Context(), &server, Point{Clients: clients, Size: 64})

@@ -195,17 +195,7 @@ func ReadResult(file string) (r Result, err error) {
 const schema = "lab.bench/1"
 
 // JSON writes one document of the schema lab.bench/1.
-func (r Result) JSON(w io.Writer) error {
-	r.Subjects = append([]Subject{}, r.Subjects...) // [], not null
-	for i := range r.Subjects {
-		s := &r.Subjects[i]
-		s.Cells = slices.Clone(s.Cells)
-		for j := range s.Cells {
-			s.Cells[j].Runs = append([]Run{}, s.Cells[j].Runs...)
-		}
-	}
-	return text.JSON(w, r)
-}
+func (r Result) JSON(w io.Writer) error { return text.JSON(w, r) }
 
 // x is what differs from point to point, as a number.
 func (r Result) x(p Point) float64 {

@@ -122,7 +122,7 @@ func (r Result) Markdown(w io.Writer) error {
 	if r.Partial {
 		b.WriteString("\nPARTIAL: it was interrupted.\n")
 	}
-	for _, t := range r.tables() {
+	for _, t := range r.Tables() {
 		b.WriteString("\n" + t.Markdown())
 	}
 	for _, line := range r.Sentences() {

@@ -3,8 +3,6 @@ package bench
 import (
 	_ "embed"
 	"io"
-	"slices"
-	"strings"
 
 	"socketlab/lab/report"
 	"socketlab/lab/text"
@@ -13,20 +11,16 @@ import (
 //go:embed show_page.html
 var page string
 
-// A View is what a page shows, in its order.
+// A View is what a page shows: a result, and what comes before it and after it.
+// Its strings are harmless.
 type View struct {
+	Result
 	Title    string
-	When     string
-	Machine  string
-	Asked    string   // the command line
-	Lead     []string // sentences in large letters
-	Partial  bool
-	First    []text.Table // before the pictures
-	Tables   []text.Table
+	Lead     []string     // sentences in large letters
+	Overview []text.Table // these two stand before the pictures
+	Says     []string
 	Matrix   string // text in columns
 	Cards    []Card
-	Pictures []Picture
-	Says     []string // what tables and pictures cannot
 }
 
 // A Card is what a model says of itself.
@@ -34,25 +28,11 @@ type Card struct{ Name, Summary, Holds, Waits, Limit, Page string }
 
 // HTML writes one page that needs nothing else, no network and no script.
 func (r Result) HTML(w io.Writer) error {
-	v := r.View()
-	v.Title = "lab bench"
-	return v.Write(w)
+	return View{Result: r.Harmless(), Title: "lab bench"}.Write(w)
 }
 
 // Write writes the page.
 func (v View) Write(w io.Writer) error { return report.Page(w, page, v) }
-
-// View is what a page shows of the result.
-func (r Result) View() View {
-	r = r.Harmless()
-	v := View{
-		When: r.Started.Format("2 January 2006, 15:04"), Machine: r.Machine.String(),
-		Asked: strings.Join(r.Asked, " "), Partial: r.Partial, Pictures: r.Pictures(),
-	}
-	v.Tables = r.tables()
-	v.Says = slices.DeleteFunc(r.Sentences(), func(line string) bool { return line == "" })
-	return v
-}
 
 // At has all subjects at a point, each with all its figures.
 func (r Result) At(point int) (t text.Table) {

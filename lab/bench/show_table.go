@@ -104,7 +104,7 @@ func (r Result) Text(w io.Writer, style report.Style) {
 	if r.Partial {
 		fmt.Fprintf(w, "PARTIAL: it was interrupted; this is what there is.\n\n")
 	}
-	for j, t := range r.tables() {
+	for j, t := range r.Tables() {
 		if j > 0 {
 			fmt.Fprintln(w)
 		}
@@ -115,9 +115,9 @@ func (r Result) Text(w io.Writer, style report.Style) {
 	}
 }
 
-// tables are the figures at each point, the comparison with the twins, and how
+// Tables are the figures at each point, the comparison with the twins, and how
 // the cost grows.
-func (r Result) tables() (all []text.Table) {
+func (r Result) Tables() (all []text.Table) {
 	for j := range r.Points {
 		all = append(all, r.At(j))
 	}
