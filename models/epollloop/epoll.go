@@ -53,9 +53,10 @@ func Serve(job models.Job) error {
 	l.ask(l.Listener, true, false)
 	l.ask(l.Keyboard, true, false)
 	if sys.NeverWaits(l.failed) { // a plain file is always ready, so: now
-		for l.failed = nil; l.Keyboard >= 0; {
+		for l.Keyboard >= 0 {
 			l.onOperator()
 		}
+		l.failed = nil
 	}
 	for l.failed == nil && (l.Listener >= 0 || len(l.clients) > 0) {
 		n, err := sys.EpollWait(l.epfd, l.ready[:], -1) // sleeps
@@ -82,10 +83,11 @@ func (l *loop) ask(fd int, in, out bool) {
 	case l.asked[fd] == 0:
 		op = unix.EPOLL_CTL_ADD
 	}
-	l.asked[fd] = events
 	if err := sys.EpollCtl(l.epfd, op, fd, events); err != nil {
 		l.failed = err
+		return
 	}
+	l.asked[fd] = events
 }
 
 // onReady does what a ready descriptor is for.

@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"cmp"
 	"errors"
 	"net/netip"
 	"runtime"
@@ -234,9 +235,10 @@ func goroutine() uint64 {
 	return n
 }
 
-// page is the line that makes the call, the innermost one outside this package,
-// and the outermost function on a page.
+// page is the line that makes the call, the innermost one on a page or else
+// outside this package, and the outermost function there.
 func page() (line, task string) {
+	shared := ""
 	var callers [32]uintptr
 	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers[:])])
 	for {
@@ -251,9 +253,13 @@ func page() (line, task string) {
 		if ours && !strings.HasPrefix(function, "models/sys.") {
 			slash := strings.LastIndexByte(function, '/') + 1
 			pkg, name, _ := strings.Cut(function[slash:], ".")
-			if line == "" {
-				file := frame.File[strings.LastIndexByte(frame.File, '/')+1:]
-				line = function[:slash] + pkg + "/" + file + ":" + strconv.Itoa(frame.Line)
+			file := frame.File[strings.LastIndexByte(frame.File, '/')+1:]
+			here := function[:slash] + pkg + "/" + file + ":" + strconv.Itoa(frame.Line)
+			switch {
+			case pkg == "guests":
+				shared = cmp.Or(shared, here)
+			default:
+				line = cmp.Or(line, here)
 			}
 			if strings.HasPrefix(function, "models/") {
 				name = name[strings.LastIndexByte(name, ')')+1:] // "(*server).turn.func1"
@@ -261,7 +267,7 @@ func page() (line, task string) {
 			}
 		}
 		if !more {
-			return line, task
+			return cmp.Or(line, shared), task
 		}
 	}
 }

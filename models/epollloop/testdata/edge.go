@@ -57,9 +57,10 @@ func Serve(job models.Job) error {
 	l.ask(l.Listener, unix.EPOLLIN|unix.EPOLLET)
 	l.ask(l.Keyboard, unix.EPOLLIN) // level-triggered: it has no EAGAIN
 	if sys.NeverWaits(l.failed) {   // a plain file is always ready, so: now
-		for l.failed = nil; l.Keyboard >= 0; {
+		for l.Keyboard >= 0 {
 			l.onOperator()
 		}
+		l.failed = nil
 	}
 	for l.failed == nil && (l.Listener >= 0 || len(l.clients) > 0) {
 		timeout := -1
