@@ -15,7 +15,7 @@ verify: build ## hold all models to the checks
 	bin/lab verify
 
 update: build ## rewrite the output quoted in README and docs from real runs
-	go test ./lab -run 'TestQuoted|TestReadmeTable|TestProgramsTable|TestClientChecksTable' -count=1 -update
+	go test ./lab -run 'TestQuoted|TestReadmeTable|TestProgramsTable|TestClientChecksTable|TestExperimentsDocument' -count=1 -update
 
 docs: ## draw the diagrams in docs from real recordings
 	go test ./lab -run TestPictures -count=1 -update

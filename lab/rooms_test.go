@@ -22,7 +22,7 @@ var rooms = map[string]int{
 	"lab/certs":                 510,
 	"lab/chat":                  585,
 	"lab/diagram":               3270,
-	"lab/experiment":            3940,
+	"lab/experiment":            4330,
 	"lab/live":                  1075,
 	"lab/probe":                 310,
 	"lab/proc":                  770,

@@ -10,7 +10,7 @@ import (
 
 var blindWhileTyping = Experiment{
 	Name: "blind-while-typing", Title: "when does a turn-taking client see that the server left?",
-	Lesson: 1, Takes: 3 * time.Second,
+	Lesson: 1, Takes: 2 * time.Second,
 	Bug:  Bug{C: "turns"},
 	Look: "the time from the server's FIN to the moment at which the client says so",
 	Why:  "FIN lies in the client's socket, and nobody reads it: the program sleeps in a read of the keyboard. Its next send succeeds; the server's kernel answers RST, and the send after that fails with EPIPE. A client that waits for both, keyboard and socket, with poll or select sees the FIN at once.",

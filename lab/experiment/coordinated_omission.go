@@ -10,7 +10,7 @@ import (
 
 var coordinatedOmission = Experiment{
 	Name: "coordinated-omission", Title: "the server stops for 1 s; what does the average say?",
-	Lesson: 4, Takes: 6 * time.Second, Alone: true,
+	Lesson: 4, Takes: 5 * time.Second, Alone: true,
 	Models: []string{"epoll"},
 	Look:   "how many requests were slow, by the client that waits and by the client with a plan",
 	Why:    "A client that waits for each answer before it asks again stops asking when the server stops: it measures one slow request, where a hundred users would have come. The server and the measuring have agreed on what to leave out: coordinated omission. A plan that goes on, and times that count from when a request was due, show what users saw.",

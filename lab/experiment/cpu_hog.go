@@ -16,7 +16,7 @@ import (
 
 var cpuHog = Experiment{
 	Name: "cpu-hog", Title: "one request computes; who suffers?",
-	Lesson: 1, Takes: 5 * time.Second, Alone: true,
+	Lesson: 1, Takes: 4 * time.Second, Alone: true,
 	Models: []string{"select", "goroutine"},
 	Look:   "the answer to the second client, with one core and with two",
 	Why:    "An event loop is one thread: while it computes, nobody is served, however many cores there are. Threads, goroutines and processes compute beside each other, if there are cores for them. With one core they only take turns, and both are late.",

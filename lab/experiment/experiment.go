@@ -62,6 +62,7 @@ var All = []Experiment{
 	zombies, runawayChild, outOfDescriptors, sigpipe, slowReader, sharedList,
 	leakedDup, timeoutLeft, strlenMinusOne, operatorEOF, wall1024,
 	price, herd, fortyMS, coordinatedOmission,
+	tlsOpen, tlsTruncation,
 }
 
 // Find is the experiment with that name.

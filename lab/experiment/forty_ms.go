@@ -12,7 +12,7 @@ import (
 
 var fortyMS = Experiment{
 	Name: "forty-ms", Title: "two small writes, then a read: why 40 ms?",
-	Lesson: 4, Takes: 2 * time.Second, Alone: true,
+	Lesson: 4, Takes: time.Second,
 	Look: "the median of the time from the first write to the answer",
 	Why:  "Nagle's algorithm holds back a small segment while an earlier one is not acknowledged. The other kernel delays that acknowledgement, in the hope that an answer will carry it: 40 ms on Linux. The server waits for the second half and does not answer, so both wait for a timer. TCP_NODELAY switches Nagle off; one writev, or a buffer, has nothing to hold back.",
 	Read: "RFC 896; RFC 9293, sections 3.7.4 and 3.8.6.3; tcp(7), TCP_NODELAY",

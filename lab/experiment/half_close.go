@@ -9,7 +9,7 @@ import (
 
 var halfClose = Experiment{
 	Name: "half-close", Title: "you send, then FIN: do you get all your echo?",
-	Lesson: 2, Takes: 2 * time.Second,
+	Lesson: 2, Takes: time.Second,
 	Models: []string{"select"}, Own: true,
 	Bug:  Bug{Broken: "closes-with-answers-unsent", Right: "select"},
 	Look: "how much comes back, and how the connection ends",

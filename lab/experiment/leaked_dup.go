@@ -11,7 +11,7 @@ import (
 
 var leakedDup = Experiment{
 	Name: "leaked-dup", Title: "the parent forgot to close",
-	Lesson: 3, Takes: 2 * time.Second,
+	Lesson: 3, Takes: time.Second,
 	Bug:  Bug{C: "leak"},
 	Look: "both ends' states after the child has closed, and the parent's descriptors",
 	Why:  "fork copies the table of descriptors: parent and child have the same connection open. FIN is sent when the last of them is closed. A parent that keeps its copy keeps the connection; the client waits in FIN-WAIT-2, the server's end stays in CLOSE-WAIT, and the parent runs out of descriptors one day.",

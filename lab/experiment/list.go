@@ -20,7 +20,7 @@ func List(w io.Writer) {
 		fmt.Fprintf(w, "%d  %s\n", lesson, Lessons[lesson])
 		for _, e := range All {
 			if e.Lesson == lesson {
-				fmt.Fprintf(w, "   %-21s %4.0f s   %s\n", e.Name, e.Takes.Seconds(), e.Title)
+				fmt.Fprintf(w, "   %-20s %3.0f s   %s\n", e.Name, e.Takes.Seconds(), folded(e.Title, 48, 32))
 			}
 		}
 	}

@@ -39,7 +39,7 @@ var operatorEOF = Experiment{
 					}
 					got <- text
 				}()
-				cpu := s.CPU(250 * time.Millisecond)
+				cpu, _ := s.CPU(250 * time.Millisecond)
 				text := first + <-got
 				times := strings.Count(text, line)
 				r.Columns("the client gets")

@@ -12,7 +12,7 @@ import (
 
 var price = Experiment{
 	Name: "price", Title: "what does a silent client cost?",
-	Lesson: 4, Takes: 5 * time.Second, Alone: true,
+	Lesson: 4, Takes: time.Second,
 	Models: []string{"process", "thread", "goroutine", "select", "epoll"},
 	Look:   "memory, threads and descriptors for each client",
 	Why:    "A process has memory of its own, and in Go a runtime of its own. A thread has a stack that the kernel makes as it is touched. A goroutine begins with a stack of a few KiB. An event loop keeps an entry and a session. The kernel's own memory for the connection is the same for all of them.",

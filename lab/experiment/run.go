@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"socketlab/lab/proc"
 )
 
 // Options say how an experiment is run.
@@ -67,7 +70,7 @@ type Result struct {
 	Columns    []string `json:"columns"`
 	Rows       []Row    `json:"rows"`
 	MS         int64    `json:"ms"`
-	Late       float64  `json:"late"` // the part of the time for which nobody let us run
+	Busy       float64  `json:"busy"` // the part of the machine that others used meanwhile
 }
 
 // limit is how long a run may take.
@@ -98,13 +101,11 @@ func (e Experiment) Do(ctx context.Context, o Options) Result {
 	if o.Repaired {
 		result.Expected = Letter(q.Mended)
 	}
-	start, lateness := time.Now(), watchLateness()
+	start, others := time.Now(), watchOthers()
 	r.play(q, &result)
-	result.Late = lateness()
+	result.Busy = others()
 	result.MS = time.Since(start).Milliseconds()
-	if result.Status == Contradicts && result.Late > tooLate {
-		result.Status = Undecided
-	}
+	result.weigh()
 	result.Columns = append(result.Columns, r.columns...)
 	for _, row := range r.rows { // a run that was cut short has left some empty
 		for len(row.Cells) < len(r.columns) {
@@ -113,6 +114,13 @@ func (e Experiment) Do(ctx context.Context, o Options) Result {
 		result.Rows = append(result.Rows, row)
 	}
 	return result
+}
+
+// weigh makes no contradiction of what a busy machine has spoilt.
+func (r *Result) weigh() {
+	if r.Status == Contradicts && r.Busy > tooBusy {
+		r.Status = Undecided
+	}
 }
 
 func (r *Run) play(q Question, result *Result) {
@@ -270,29 +278,51 @@ func (r *Run) Until(within time.Duration, seen func() bool) bool {
 	return true
 }
 
-// tooLate is the part of the time that a busy machine keeps from us: if more,
-// what was measured may be the machine's doing.
-const tooLate = 0.3
-
-// watchLateness has a thread ask for short sleeps, and returns what part of the
-// time it lay ready and did not run.
-func watchLateness() (late func() float64) {
-	const nap = 5 * time.Millisecond
-	done, sum := make(chan struct{}), make(chan float64)
-	go func() {
-		start, lost := time.Now(), time.Duration(0)
-		for {
-			begun := time.Now()
-			select {
-			case <-done:
-				sum <- float64(lost) / float64(time.Since(start))
-				return
-			case <-time.After(nap):
-				if over := time.Since(begun) - nap; over > nap/2 {
-					lost += over
-				}
-			}
+// settled waits until something that is counted has begun and goes on no more.
+func (r *Run) settled(count func() int) (n int) {
+	since := time.Now()
+	r.Until(patience, func() bool {
+		if now := count(); now != n {
+			n, since = now, time.Now()
 		}
-	}()
-	return func() float64 { close(done); return <-sum }
+		r.Sleep(10 * time.Millisecond)
+		return n > 0 && time.Since(since) > 150*time.Millisecond
+	})
+	return n
+}
+
+// tooBusy is the part of the machine that others may use: if more, what was
+// measured may be their doing.
+const tooBusy = 0.25
+
+// watchOthers returns what part of the machine's processor time was used by
+// others than this process and what it started, or stolen by the host of a
+// virtual machine: proc_stat(5).
+func watchOthers() (used func() float64) {
+	machine, ours, start := machineTime(), ownTime(), time.Now()
+	return func() float64 {
+		if time.Since(start) < 100*time.Millisecond {
+			return 0 // the kernel counts by 10 ms
+		}
+		others := machineTime() - machine - (ownTime() - ours)
+		return max(0, float64(others)/float64(time.Since(start))/float64(runtime.NumCPU()))
+	}
+}
+
+// machineTime is how long all processors have not been idle.
+func machineTime() time.Duration {
+	text, _ := os.ReadFile("/proc/stat")
+	var ticks [8]int // user nice system idle iowait irq softirq steal
+	fmt.Sscanf(string(text), "cpu %d %d %d %d %d %d %d %d", &ticks[0], &ticks[1], &ticks[2], &ticks[3], &ticks[4], &ticks[5], &ticks[6], &ticks[7])
+	return time.Duration(ticks[0]+ticks[1]+ticks[2]+ticks[5]+ticks[6]+ticks[7]) * 10 * time.Millisecond
+}
+
+// ownTime is the processor time of this process and of all that it started.
+func ownTime() time.Duration {
+	all, err := proc.All()
+	self, err2 := proc.Read(os.Getpid())
+	if err != nil || err2 != nil {
+		return 0
+	}
+	return proc.Sum(proc.Family(all, self)).CPU
 }

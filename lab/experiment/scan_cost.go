@@ -9,7 +9,7 @@ import (
 
 var scanCost = Experiment{
 	Name: "scan-cost", Title: "1 busy client among n silent ones: what does a request cost?",
-	Lesson: 1, Takes: 6 * time.Second, Alone: true,
+	Lesson: 1, Takes: 2 * time.Second, Alone: true,
 	Models: []string{"select", "poll", "epoll"},
 	Look:   "the server's CPU time for a request of the one busy client, as the silent ones become more",
 	Why:    "select and poll are told all descriptors in each call, and the kernel looks at each of them. Then the program walks over them, too, to find the one that is ready. epoll keeps the list in the kernel, and a descriptor that becomes ready puts itself on a second, short one.",

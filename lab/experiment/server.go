@@ -69,11 +69,14 @@ func (r *Run) Start(spec subject.Spec) *Server {
 }
 
 // CPU is how much of a core the server and its children use while a time
-// passes: 1 is a whole core.
-func (s *Server) CPU(during time.Duration) float64 {
-	before, start := s.Tree().CPU, time.Now()
+// passes, and how much they would have used if others had let them: 1 is a whole
+// core.
+func (s *Server) CPU(during time.Duration) (used, wanted float64) {
+	before, waited, start := s.Tree().CPU, s.Starved(), time.Now()
 	s.r.Sleep(during)
-	return float64(s.Tree().CPU-before) / float64(time.Since(start))
+	took := float64(time.Since(start))
+	used = float64(s.Tree().CPU-before) / took
+	return used, used + float64(s.Starved()-waited)/took
 }
 
 // Tree is the server with all its descendants, now.

@@ -12,7 +12,7 @@ import (
 
 var sharedList = Experiment{
 	Name: "shared-list", Title: "three threads, one list, no lock",
-	Lesson: 3, Takes: 4 * time.Second,
+	Lesson: 3, Takes: 6 * time.Second,
 	Bug:  Bug{C: "list"},
 	Look: "lines that clients who stayed the whole time did not get, or got twice",
 	Why:  "While one thread walks over the list, another takes an entry out or puts one in, and all behind it move by one place: who stood there is passed over, or met twice. It happens only when two things fall together, so a test with three clients does not show it. A lock around every look and every change is the cure; the race detector finds the place.",

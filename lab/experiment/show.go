@@ -63,7 +63,7 @@ func (r Result) verdict(q Question) string {
 		}
 		return fmt.Sprintf("%s is right. %s", r.Saw, says)
 	case Undecided:
-		return fmt.Sprintf("This run could not decide: for %.0f %% of the time the machine was too busy to let it run. Try again when it is quiet. What was seen: %s", 100*r.Late, says)
+		return fmt.Sprintf("This run could not decide: others used %.0f %% of the machine meanwhile. Try again when it is quiet. What was seen: %s", 100*r.Busy, says)
 	case Contradicts:
 		saw := "none of the answers"
 		if r.Saw != "" {

@@ -10,7 +10,7 @@ import (
 
 var sigpipe = Experiment{
 	Name: "sigpipe", Title: "a write to a client that has left",
-	Lesson: 3, Takes: 2 * time.Second,
+	Lesson: 3, Takes: time.Second,
 	Models: []string{"thread", "select"}, Own: true,
 	Bug:  Bug{C: "sigpipe"},
 	Look: "how the server's process ends, and what becomes of the client who stayed",

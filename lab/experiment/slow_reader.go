@@ -9,7 +9,7 @@ import (
 
 var slowReader = Experiment{
 	Name: "slow-reader", Title: "one client sends 10 MB and does not read",
-	Lesson: 3, Takes: 6 * time.Second,
+	Lesson: 3, Takes: 3 * time.Second,
 	Models: []string{"select"}, Own: true,
 	Bug:  Bug{Broken: "waits-for-a-slow-reader", Right: "select"},
 	Look: "the other client's answer; the server's memory; the bytes that the kernel holds; the window",

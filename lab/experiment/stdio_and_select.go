@@ -11,7 +11,7 @@ import (
 
 var stdioAndSelect = Experiment{
 	Name: "stdio-and-select", Title: "pasted lines arrive late",
-	Lesson: 1, Takes: 2 * time.Second,
+	Lesson: 1, Takes: time.Second,
 	Bug:  Bug{C: "stdio"},
 	Look: "which lines the server has got, while the client sleeps in select",
 	Why:  "fgets reads as much as there is into stdio's buffer, and returns one line of it. The other lines are in the program's own memory then. select asks the kernel, and the kernel has nothing more: it sleeps on, though there is a line to be had. Who waits with select must read with read, or unbuffered.",

@@ -9,7 +9,7 @@ import (
 
 var stream = Experiment{
 	Name: "stream", Title: `you sent "hi\nexit\n" at once: how many messages?`,
-	Lesson: 2, Takes: 4 * time.Second,
+	Lesson: 2, Takes: 2 * time.Second,
 	Bug:  Bug{Broken: "misses-a-split-exit", Right: "select"},
 	Look: "in which cases the server notices the line exit",
 	Why:  "TCP carries bytes. How they were sent cannot be seen: one send may become two reads, two sends one read. A program that takes a read for a line works on the table at which it was written, where lines come one by one. Lines must be put together from what the reads bring, and ends may be \\n or \\r\\n.",

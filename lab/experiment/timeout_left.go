@@ -33,7 +33,7 @@ var timeoutLeft = Experiment{
 				var left int
 				_, said, _ := strings.Cut(string(s.Stdout()), "left ")
 				fmt.Sscan(said, &left)
-				cpu := s.CPU(time.Second)
+				cpu, _ := s.CPU(time.Second)
 				n := printed(s)
 				r.Columns(fmt.Sprintf("a timeout of %d ms", ms))
 				r.Row("left of it after 1/3", fmt.Sprintf("%d ms", left))

@@ -8,7 +8,7 @@ import (
 
 var waitingRoom = Experiment{
 	Name: "waiting-room", Title: "who is client 2 connected to?",
-	Lesson: 1, Takes: 3 * time.Second,
+	Lesson: 1, Takes: 2 * time.Second,
 	Models: []string{"blocking", "goroutine"}, Own: true,
 	Look: "the state of client 2, and who holds its bytes, while client 1 is silent",
 	Why:  "The kernel opens connections alone and puts them into a queue; accept(2) only takes them out. A connection that nobody has accepted is ESTABLISHED, belongs to no program (inode 0 in /proc/net/tcp), and has a receive buffer like any other.",

@@ -11,7 +11,7 @@ import (
 
 var wall1024 = Experiment{
 	Name: "wall-1024", Title: "the 1025th descriptor and select",
-	Lesson: 3, Takes: 3 * time.Second,
+	Lesson: 3, Takes: time.Second,
 	Bug:  Bug{C: "wall"},
 	Look: "the bits behind the set; and how many clients our page for select serves at once",
 	Why:  "An fd_set is an array of 1024 bits, and FD_SET does not look whether the descriptor fits: bit 1024 is the first one behind the array, in whatever variable lies there. A server must refuse such a descriptor, or not accept it. Our page stops accepting before; poll has no such wall.",

@@ -1,0 +1,105 @@
+package experiment
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"sync"
+
+	"socketlab/lab/certs"
+	"socketlab/lab/records"
+)
+
+// classroom is the name of the server in the experiments with TLS.
+const classroom = "server.classroom.example"
+
+// identities are a server's and a client's certificate, and whom both trust.
+func identities(r *Run) (server, client tls.Certificate, trusted *x509.CertPool) {
+	authority, err := certs.NewAuthority("the classroom")
+	r.Check(err)
+	pair := func(made certs.Pair, err error) tls.Certificate {
+		r.Check(err)
+		found, err := tls.X509KeyPair(made.Certificate, made.Key)
+		r.Check(err)
+		return found
+	}
+	trusted = x509.NewCertPool()
+	trusted.AppendCertsFromPEM(authority.Certificate)
+	return pair(authority.Server(classroom, "127.0.0.1")), pair(authority.Client("a student")), trusted
+}
+
+// A tap is a client's connection, with somebody who listens on the wire.
+type tap struct {
+	net.Conn
+	mu     sync.Mutex // guards what follows
+	sent   []byte
+	got    []byte
+	wrote  bool // since the last read
+	trips  int  // how often it waited for the other end after it had sent
+	reader *records.Reader
+	names  []string // of the records that an eavesdropper can name
+}
+
+func newTap(conn net.Conn) *tap { return &tap{Conn: conn, reader: records.New(nil)} }
+
+func (t *tap) Read(p []byte) (int, error) {
+	n, err := t.Conn.Read(p)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.wrote {
+		t.trips++
+		t.wrote = false
+	}
+	t.got = append(t.got, p[:n]...)
+	t.name(false, p[:n])
+	return n, err
+}
+
+func (t *tap) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	t.wrote = true
+	t.sent = append(t.sent, p...)
+	t.name(true, p)
+	t.mu.Unlock()
+	return t.Conn.Write(p)
+}
+
+func (t *tap) name(fromClient bool, p []byte) {
+	for _, record := range t.reader.Feed(fromClient, p) {
+		if !record.Locked {
+			t.names = append(t.names, record.Name)
+		}
+	}
+}
+
+// sees says whether these bytes went over the wire as they are.
+func (t *tap) sees(secret []byte) string {
+	if bytes.Contains(t.sent, secret) || bytes.Contains(t.got, secret) {
+		return "seen"
+	}
+	return "hidden"
+}
+
+// echoTLS serves TLS in this process, an echo for each client, until the run ends.
+func (r *Run) echoTLS(config *tls.Config) (addr string) {
+	listener, err := tls.Listen("tcp4", "127.0.0.1:0", config)
+	r.Check(err)
+	r.finally(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				buf := make([]byte, 4096)
+				for n, err := conn.Read(buf); err == nil; n, err = conn.Read(buf) {
+					conn.Write(buf[:n])
+				}
+			}()
+		}
+	}()
+	return listener.Addr().String()
+}
