@@ -257,17 +257,12 @@ func (cmd *benchCmd) options() (o bench.Options, err error) {
 	}
 	for _, size := range cmd.Size {
 		for _, n := range cmd.Idle {
-			active := cmd.Active
-			if active == 0 {
-				active = 10
-			}
-			add(bench.Point{Clients: active, Idle: n, Size: size})
-		}
-		if len(cmd.Idle) > 0 {
-			continue
+			add(bench.Point{Clients: cmp.Or(cmd.Active, 10), Idle: n, Size: size})
 		}
 		for _, n := range cmd.Clients {
-			add(bench.Point{Clients: n, Size: size})
+			if len(cmd.Idle) == 0 {
+				add(bench.Point{Clients: n, Size: size})
+			}
 		}
 	}
 	switch {

@@ -182,32 +182,26 @@ func (c comparison) rows() (all []comparedServer) {
 	return all
 }
 
-var comparedHead = []string{"", "same?", "serves", "clients", "p50", "p99", "CPU/req", "mem/client", "thr/proc"}
-
-func (s comparedServer) figures() []string {
-	same := "✓ " + strconv.Itoa(s.Passed)
-	if bad := s.Failed + s.Errors; bad > 0 {
-		same = fmt.Sprintf("✗ %d of %d", bad, bad+s.Passed)
-	}
-	serves := text.Number(s.Served)
-	if s.Why == "" {
-		serves += "+"
-	}
-	figures := []string{text.Line(s.Name), same, serves, text.Number(s.clients)}
-	if s.failure != "" {
-		return append(figures, "FAILED, see below")
-	}
-	figures = append(figures, s.cell.Figures("p50", "p99", "cpu", "per_client")...)
-	threads := fmt.Sprintf("%s/%s", s.cell.Figures("threads")[0], s.cell.Figures("processes")[0])
-	return append(figures, threads)
-}
-
 // table has a row for each server.
 func (c comparison) table() (t text.Table) {
-	t.Head = comparedHead
-	for _, row := range c.rows() {
-		figures := row.figures()
-		t.Rows = append(t.Rows, text.Row{Name: figures[0], Cells: figures[1:], Bad: row.failure != ""})
+	t.Head = []string{"", "same?", "serves", "clients", "p50", "p99", "CPU/req", "mem/client", "thr/proc"}
+	for _, s := range c.rows() {
+		same := "✓ " + strconv.Itoa(s.Passed)
+		if bad := s.Failed + s.Errors; bad > 0 {
+			same = fmt.Sprintf("✗ %d of %d", bad, bad+s.Passed)
+		}
+		serves := text.Number(s.Served)
+		if s.Why == "" {
+			serves += "+"
+		}
+		row := text.Row{Name: text.Line(s.Name), Cells: []string{same, serves, text.Number(s.clients)}, Bad: s.failure != ""}
+		if row.Bad {
+			row.Cells = append(row.Cells, "FAILED, see below")
+		} else {
+			row.Cells = append(row.Cells, s.cell.Figures("p50", "p99", "cpu", "per_client")...)
+			row.Cells = append(row.Cells, strings.Join(s.cell.Figures("threads", "processes"), "/"))
+		}
+		t.Rows = append(t.Rows, row)
 	}
 	return t
 }

@@ -81,12 +81,17 @@ func tell(page io.Writer, findings []finding, style report.Style) {
 
 // examine tries what can be tried, and reads the rest from the kernel.
 func examine(ctx context.Context) []finding {
+	best := trace.Best(ctx)
 	return []finding{
-		packets(ctx),
-		userNamespaces(ctx),
+		{
+			Name: "packets", OK: best.Rung == diagram.Captured, Value: string(best.Rung) + ": " + best.Why,
+			For: "the segments in lab trace", More: best.Climb,
+		},
+		tried("user namespaces", trace.TryNamespace(ctx), "capturing packets without being root",
+			"not needed by root; else see sysctl user.max_user_namespaces, and what the distribution adds to it"),
 		tool("strace", "the system calls of foreign commands in lab trace", "install it: apt-get install strace"),
 		tool("tshark", "reading what lab trace --format=pcapng writes, in a terminal", "install it: apt-get install tshark (or wireshark)"),
-		perf(),
+		tried("perf events", perf(), "counting cycles, switches and cache misses from outside", "as root: sysctl kernel.perf_event_paranoid=1"),
 		ioUring(),
 		files(),
 		somaxconn(),
@@ -94,74 +99,55 @@ func examine(ctx context.Context) []finding {
 	}
 }
 
-func packets(ctx context.Context) finding {
-	best := trace.Best(ctx)
-	return finding{
-		Name: "packets", OK: best.Rung == diagram.Captured, Value: string(best.Rung) + ": " + best.Why,
-		For: "the segments in lab trace", More: best.Climb,
+// found is a finding; more is said only if it is not ok.
+func found(name string, ok bool, value, what, more string) finding {
+	if ok {
+		more = ""
 	}
+	return finding{name, ok, value, what, more}
 }
 
-func userNamespaces(ctx context.Context) finding {
-	f := finding{Name: "user namespaces", OK: true, Value: "allowed", For: "capturing packets without being root"}
-	if err := trace.TryNamespace(ctx); err != nil {
-		f.OK, f.Value = false, err.Error()
-		f.More = "not needed by root; else see sysctl user.max_user_namespaces, and what the distribution adds to it"
+// tried is what came of trying: err says why it is not allowed.
+func tried(name string, err error, what, more string) finding {
+	value := "allowed"
+	if err != nil {
+		value = err.Error()
 	}
-	return f
+	return found(name, err == nil, value, what, more)
 }
 
 func tool(name, what, more string) finding {
-	f := finding{Name: name, For: what}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		f.Value, f.More = "not installed", more
-		return f
+		path = "not installed"
 	}
-	f.OK, f.Value = true, path
-	return f
+	return found(name, err == nil, path, what, more)
 }
 
-func perf() finding {
-	f := finding{Name: "perf events", For: "counting cycles, switches and cache misses from outside", More: "as root: sysctl kernel.perf_event_paranoid=1"}
+func perf() error {
 	attr := unix.PerfEventAttr{Type: unix.PERF_TYPE_SOFTWARE, Config: unix.PERF_COUNT_SW_CONTEXT_SWITCHES}
 	fd, err := unix.PerfEventOpen(&attr, 0, -1, -1, unix.PERF_FLAG_FD_CLOEXEC)
 	if err != nil {
-		f.Value = fmt.Sprintf("refused (%v), kernel.perf_event_paranoid is %s", err, sysctl("kernel/perf_event_paranoid"))
-		return f
+		return fmt.Errorf("refused (%v), kernel.perf_event_paranoid is %s", err, sysctl("kernel/perf_event_paranoid"))
 	}
-	unix.Close(fd)
-	f.OK, f.Value, f.More = true, "allowed", ""
-	return f
+	return unix.Close(fd)
 }
 
 func ioUring() finding {
-	f := finding{Name: "io_uring", For: "the model iouring"}
-	err := sys.RingAllowed()
-	var refusal *sys.Refusal
-	switch {
-	case err == nil:
-		f.OK, f.Value = true, "allowed"
-	case errors.As(err, &refusal):
-		f.Value, f.More = refusal.Why, refusal.Cure
-	default:
-		f.Value = err.Error()
+	err, cure := sys.RingAllowed(), ""
+	if refusal, ok := errors.AsType[*sys.Refusal](err); ok {
+		err, cure = errors.New(refusal.Why), refusal.Cure
 	}
-	return f
+	return tried("io_uring", err, "the model iouring", cure)
 }
 
 func files() finding {
 	const enough = 4096
 	var limit unix.Rlimit
 	unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
-	f := finding{
-		Name: "descriptors", OK: limit.Max >= enough, For: "many clients at once, one descriptor each at both ends",
-		Value: fmt.Sprintf("%s, and up to %s for who asks", count(limit.Cur), count(limit.Max)),
-	}
-	if !f.OK {
-		f.More = "as root: ulimit -Hn 65536, or LimitNOFILE= of the service, or nofile in limits.conf(5)"
-	}
-	return f
+	return found("descriptors", limit.Max >= enough, fmt.Sprintf("%s, and up to %s for who asks", count(limit.Cur), count(limit.Max)),
+		"many clients at once, one descriptor each at both ends",
+		"as root: ulimit -Hn 65536, or LimitNOFILE= of the service, or nofile in limits.conf(5)")
 }
 
 func count(n uint64) string {
@@ -175,11 +161,7 @@ func somaxconn() finding {
 	const enough = 128
 	value := sysctl("net/core/somaxconn")
 	n, _ := strconv.Atoi(value)
-	f := finding{Name: "somaxconn", OK: n >= enough, Value: value, For: "the longest backlog that listen(2) grants"}
-	if !f.OK {
-		f.More = "as root: sysctl net.core.somaxconn=4096"
-	}
-	return f
+	return found("somaxconn", n >= enough, value, "the longest backlog that listen(2) grants", "as root: sysctl net.core.somaxconn=4096")
 }
 
 func syncookies() finding {
@@ -189,11 +171,9 @@ func syncookies() finding {
 		"1": "on when the queue of unfinished connections is full",
 		"2": "always on: a server holds nothing for an unfinished connection",
 	}[value]
-	f := finding{Name: "tcp_syncookies", OK: value == "1", Value: strings.TrimSpace(value + " " + meaning), For: "floods of SYNs; a full accept queue drops them in any case (lab exp backlog)"}
-	if !f.OK {
-		f.More = "1 is what Linux comes with; as root: sysctl net.ipv4.tcp_syncookies=1"
-	}
-	return f
+	return found("tcp_syncookies", value == "1", strings.TrimSpace(value+" "+meaning),
+		"floods of SYNs; a full accept queue drops them in any case (lab exp backlog)",
+		"1 is what Linux comes with; as root: sysctl net.ipv4.tcp_syncookies=1")
 }
 
 // sysctl is a setting of the kernel's, "unknown" where it cannot be read.
