@@ -37,7 +37,7 @@ import (
 //	                      .models.0.name, or .models.len
 //
 // and as conditions [ci], and [ipv6] where the loopback interface has it. The
-// variable MODELS has the names of all models.
+// variable MODELS has the names of the models, and PAGES the number of pages.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -51,6 +51,7 @@ func TestScript(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GORACE", os.Getenv("GORACE")) // see TestMain
 			env.Setenv("MODELS", strings.Join(all.Names(), ", "))
+			env.Setenv("PAGES", strconv.Itoa(len(all.Every())))
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {
