@@ -65,8 +65,8 @@ Examples:
   lab verify --report=html=results.html -- ./server {port}
   lab verify --weight=life=2 --report=gradescope=out.json -- ./server {port}
   lab verify --check=close --trace-failures -- ./server {port}
-  lab verify --client -- ./client {port}      a client: it sends what it reads
-                                              from its input, and prints answers
+  lab verify --client -- ./client {port}      a client: sends what it reads,
+                                              and prints what it receives
   lab verify --broken                         which check catches which bug
   lab verify --broken --check=close forgets-to-close
 
