@@ -18,6 +18,7 @@ var Programs = []Program{
 	{"server for one client at a time", []string{"single"}, "blocking", "lab run --model=blocking --service=talk"},
 	{"server with a process for each client: fork, SIGCHLD", []string{"fork"}, "process", "lab run --model=process --service=talk"},
 	{"server with a thread for each client: pthreads", []string{"pthread"}, "thread", "lab run --model=thread --service=talk"},
+	{"chat server with TLS that greets its clients", []string{"ssl"}, "tls", "lab run --model=tls --service=talk --greeting='Welcome to the server!'"},
 }
 
 // meant is the model's name for a name of the tutorials, or the name itself.
