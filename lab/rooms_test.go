@@ -19,7 +19,7 @@ var rooms = map[string]int{
 	"lab/bench/results":         660,
 	"lab/bench/twin":            150,
 	"lab/broken":                2300,
-	"lab/certs":                 510,
+	"lab/certs":                 525,
 	"lab/chat":                  585,
 	"lab/diagram":               3270,
 	"lab/experiment":            4330,

@@ -6,6 +6,7 @@ package certs
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -31,11 +32,25 @@ type Authority struct {
 	Certificate []byte // in PEM: what a client trusts
 	cert        *x509.Certificate
 	key         crypto.Signer
+	kind        KeyKind
 }
+
+// A KeyKind is what a key is for.
+type KeyKind int
+
+const (
+	ECDSA   KeyKind = iota // on P-256
+	RSA                    // of 2048 bits
+	Ed25519                // its signatures are all of one length
+)
 
 // NewAuthority makes an authority that is trusted by nobody yet.
 func NewAuthority(name string) (*Authority, error) {
-	key, err := newKey(false)
+	return newAuthority(name, ECDSA)
+}
+
+func newAuthority(name string, kind KeyKind) (*Authority, error) {
+	key, err := newKey(kind)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +65,7 @@ func NewAuthority(name string) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Authority{block("CERTIFICATE", der), cert, key}, nil
+	return &Authority{block("CERTIFICATE", der), cert, key, kind}, nil
 }
 
 // Wanted says what a certificate is to be.
@@ -59,12 +74,12 @@ type Wanted struct {
 	Hosts []string           // names and addresses that a client may connect to
 	For   []x509.ExtKeyUsage // what it may be used for
 	From  time.Time          // zero: an hour ago, for clocks that are late
-	RSA   bool               // an RSA key of 2048 bits; otherwise ECDSA on P-256
+	Key   KeyKind
 }
 
 // Sign makes a key, and a certificate for it.
 func (a *Authority) Sign(w Wanted) (Pair, error) {
-	key, err := newKey(w.RSA)
+	key, err := newKey(w.Key)
 	if err != nil {
 		return Pair{}, err
 	}
@@ -88,12 +103,12 @@ func (a *Authority) Sign(w Wanted) (Pair, error) {
 
 // Server makes the certificate of a server that is reached under these names.
 func (a *Authority) Server(hosts ...string) (Pair, error) {
-	return a.Sign(Wanted{Name: "lab server", Hosts: hosts, For: forServer})
+	return a.Sign(Wanted{Name: "lab server", Hosts: hosts, For: forServer, Key: a.kind})
 }
 
 // Client makes the certificate with which a client says who it is.
 func (a *Authority) Client(name string) (Pair, error) {
-	return a.Sign(Wanted{Name: name, For: forClient})
+	return a.Sign(Wanted{Name: name, For: forClient, Key: a.kind})
 }
 
 var (
@@ -101,9 +116,13 @@ var (
 	forClient = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 )
 
-func newKey(useRSA bool) (crypto.Signer, error) {
-	if useRSA {
+func newKey(kind KeyKind) (crypto.Signer, error) {
+	switch kind {
+	case RSA:
 		return rsa.GenerateKey(rand.Reader, 2048)
+	case Ed25519:
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		return key, err
 	}
 	return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 }
@@ -113,7 +132,8 @@ func template(w Wanted) *x509.Certificate {
 	if from.IsZero() {
 		from = time.Now().Add(-time.Hour)
 	}
-	serial, _ := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 64)) // it never fails: crypto/rand, Read
+	serial, _ := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 62)) // it never fails: crypto/rand, Read
+	serial.SetBit(serial, 62, 1)                                            // all are of one length
 	return &x509.Certificate{
 		SerialNumber: serial,
 		Subject:      pkix.Name{CommonName: w.Name},

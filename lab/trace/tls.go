@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -200,6 +201,9 @@ func (r recvs) Read(p []byte) (n int, err error) {
 	return max(n, 0), err
 }
 
+// cipherText is what a call sends: encrypted here, another one each time.
+var cipherText = regexp.MustCompile(`"(\\.|[^"\\])*"…?`)
+
 // decrypt finds the records of TLS in the segments that were seen, opens them
 // with the session's own keys, and counts what the handshakes cost.
 func (r *Recording) decrypt() {
@@ -209,6 +213,9 @@ func (r *Recording) decrypt() {
 	next := 0
 	for _, e := range r.Trace.Events {
 		events = append(events, e)
+		if e.Call != nil {
+			e.Call.Args = cipherText.ReplaceAllString(e.Call.Args, "…")
+		}
 		s := e.Segment
 		if s == nil || s.Inferred || next >= len(r.Packets) {
 			continue
