@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
 	"github.com/willabides/kongplete"
@@ -76,9 +78,7 @@ func lab(args []string) int {
 	ctx, err := parser.Parse(args)
 	if err != nil {
 		complain(err)
-		if hint := meant(args); hint != "" {
-			fmt.Fprintf(os.Stderr, "lab: did you mean %s?\n", hint)
-		}
+		hint(args, err)
 		fmt.Fprintf(os.Stderr, "lab: try: lab %s--help\n", commandOf(err))
 		return exitCode(err)
 	}
@@ -88,6 +88,9 @@ func lab(args []string) int {
 	}
 	if err != nil {
 		complain(err)
+		if errors.Is(err, exec.ErrNotFound) {
+			hint(args, err)
+		}
 		return exitCode(err)
 	}
 	return 0
@@ -99,7 +102,7 @@ func roomToWatch(command string) error {
 	const least = 32
 	var files unix.Rlimit
 	err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files)
-	if err != nil || files.Cur >= least || !slices.Contains([]string{"verify", "trace", "bench", "compare", "exp"}, command) {
+	if err != nil || files.Cur >= least || !slices.Contains([]string{"verify", "trace", "bench", "compare", "exp", "live"}, command) {
 		return nil
 	}
 	return fmt.Errorf("this shell allows %d open files, and lab %s needs at least %d; raise the limit: ulimit -n 1024", files.Cur, command, least)
@@ -114,15 +117,22 @@ func commandOf(err error) string {
 	return ""
 }
 
-// meant is what stands on a wrong command line as a model's name alone, and is
-// a flag's value.
-func meant(args []string) string {
+// hint says what a wrong command line may mean.
+func hint(args []string, err error) {
+	switch {
+	case strings.HasPrefix(err.Error(), "--port: "):
+		fmt.Fprintln(os.Stderr, "lab: --port is a number up to 65535, such as --port=7000")
+		return
+	case strings.HasPrefix(err.Error(), "unknown flag --port") && commandOf(err) == "run ":
+		fmt.Fprintln(os.Stderr, "lab: did you mean --listen=PORT?")
+		return
+	}
 	for _, arg := range args {
 		if slices.Contains(all.Names(), arg) {
-			return "--model=" + arg
+			fmt.Fprintf(os.Stderr, "lab: did you mean --model=%s?\n", arg)
+			return
 		}
 	}
-	return ""
 }
 
 func complain(err error) {
