@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"socketlab/lab/subject"
+	"socketlab/lab/text"
 )
 
 var outOfDescriptors = Experiment{
@@ -58,7 +59,7 @@ var outOfDescriptors = Experiment{
 							fate = "served " + Took(after) + " after one left"
 						}
 					}
-					r.Column(name, "failing accepts a second", float64(failed)/0.6, "CPU", fmt.Sprintf("%.0f %% of a core", 100*cpu), "who waits first is", fate)
+					r.Column(name, "failing accepts a second", int(float64(failed)/0.6), "CPU", fmt.Sprintf("%.0f %% of a core", 100*cpu), "who waits first is", fate)
 					if how == "" {
 						switch {
 						case fate == "turned away":
@@ -68,7 +69,7 @@ var outOfDescriptors = Experiment{
 						case wanted > 0.4 && failed > 1000:
 							saw = 1
 						}
-						sentence = fmt.Sprintf("accept failed %d times in 0.6 s, and the server used %.0f %% of a core; who waits was %s.", failed, 100*cpu, fate)
+						sentence = fmt.Sprintf("accept failed %s times in 0.6 s, and the server used %.0f %% of a core; who waits was %s.", text.Number(failed), 100*cpu, fate)
 					}
 					s.Stop()
 					for _, c := range here {

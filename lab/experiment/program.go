@@ -203,18 +203,21 @@ func changed(text string) string {
 		mark byte
 		text string
 	}
-	var all []line
-	mark := byte(' ')
+	var all, cure []line // the cure follows the bug
+	mark, inside := byte(' '), false
 	for text := range strings.Lines(text) {
-		switch strings.TrimSpace(text) {
-		case "#ifdef REPAIRED":
-			mark = '+'
-		case "#ifndef REPAIRED":
-			mark = '-'
-		case "#else":
+		switch directive := strings.TrimSpace(text); {
+		case directive == "#ifdef REPAIRED":
+			mark, inside = '+', true
+		case directive == "#ifndef REPAIRED":
+			mark, inside = '-', true
+		case directive == "#else" && inside:
 			mark = '+' + '-' - mark
-		case "#endif":
-			mark = ' '
+		case directive == "#endif" && inside:
+			all = append(all, cure...)
+			mark, inside, cure = ' ', false, nil
+		case mark == '+':
+			cure = append(cure, line{mark, text})
 		default:
 			all = append(all, line{mark, text})
 		}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"socketlab/lab/proc"
+	"socketlab/lab/text"
 )
 
 // Options say how an experiment is run.
@@ -189,6 +190,8 @@ func show(value any) string {
 		return Took(value)
 	case float64:
 		return number(value)
+	case int:
+		return text.Number(value)
 	case error:
 		return cause(value)
 	case nil:
@@ -311,9 +314,9 @@ func watchOthers() (used func() float64) {
 
 // machineTime is how long all processors have not been idle.
 func machineTime() time.Duration {
-	text, _ := os.ReadFile("/proc/stat")
+	stat, _ := os.ReadFile("/proc/stat")
 	var ticks [8]int // user nice system idle iowait irq softirq steal
-	fmt.Sscanf(string(text), "cpu %d %d %d %d %d %d %d %d", &ticks[0], &ticks[1], &ticks[2], &ticks[3], &ticks[4], &ticks[5], &ticks[6], &ticks[7])
+	fmt.Sscanf(string(stat), "cpu %d %d %d %d %d %d %d %d", &ticks[0], &ticks[1], &ticks[2], &ticks[3], &ticks[4], &ticks[5], &ticks[6], &ticks[7])
 	return time.Duration(ticks[0]+ticks[1]+ticks[2]+ticks[5]+ticks[6]+ticks[7]) * 10 * time.Millisecond
 }
 

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"socketlab/lab/text"
 )
 
 var runawayChild = Experiment{
@@ -19,7 +21,7 @@ var runawayChild = Experiment{
 	Ask: func(seed *rand.Rand) Question {
 		n := 1 + seed.IntN(2)
 		return Question{
-			Asks: fmt.Sprintf("A server has a child for each client. A child closes the listening socket, serves, and forgets exit(0). %d clients have come and left. What is there now?", n),
+			Asks: fmt.Sprintf("A server has a child for each client. A child closes the listening socket, serves, and forgets exit(0). %s came and left. What is there now?", text.Count(n, "client")),
 			Says: []Choice{
 				{"the server alone: a child ends with its client", "Nothing ends a process but exit, a signal, or the return from main."},
 				{"zombies, one for each client", "A zombie has ended. These have not."},
@@ -49,7 +51,7 @@ var runawayChild = Experiment{
 				r.Row("children", left)
 				r.Row("zombies among them", dead)
 				r.Row("cores in use", fmt.Sprintf("%.1f of %d", cpu, runtime.NumCPU()))
-				r.Row("accept failed, in 0.7 s", fmt.Sprintf("some %d times", failed))
+				r.Row("accept failed, in 0.7 s", fmt.Sprintf("some %s times", text.Number(failed)))
 				r.Row("its error", why)
 				saw := None
 				switch {
@@ -62,7 +64,7 @@ var runawayChild = Experiment{
 				case failed > 0 && wanted > 0.5:
 					saw = 3
 				}
-				return saw, fmt.Sprintf("%d clients left, and %d children are there, of which %d are zombies. They use %.1f cores; accept failed some %d times in 0.7 s (%s).", n, left, dead, cpu, failed, why)
+				return saw, fmt.Sprintf("%s left. There are %s, %d of them zombies, which use %.1f cores; accept failed some %s times in 0.7 s (%s).", text.Count(n, "client"), text.Count(left, "child", "children"), dead, cpu, text.Number(failed), why)
 			},
 		}
 	},

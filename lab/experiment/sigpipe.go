@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
-
-	"socketlab/lab/text"
 )
 
 var sigpipe = Experiment{
@@ -18,9 +16,9 @@ var sigpipe = Experiment{
 	Read: "send(2), MSG_NOSIGNAL; signal(7); package os/signal, SIGPIPE",
 	Page: "models/sys/sys.go:func Write",
 	Ask: func(seed *rand.Rand) Question {
-		stay := 1 + seed.IntN(4)
+		stay := 2 + seed.IntN(4)
 		return Question{
-			Asks: fmt.Sprintf("A C server has a thread for each client. %s is silent and stays; one more asks and leaves at once, and the server goes on writing to it with send(fd, …, 0). What happens?", text.Count(stay, "client")),
+			Asks: fmt.Sprintf("A C server has a thread for each client. %d clients are silent; one more asks and leaves at once, and the server goes on writing to it with send(fd, …, 0). What happens?", stay),
 			Says: []Choice{
 				{"send returns −1 with EPIPE, and the thread goes on", "It would, with MSG_NOSIGNAL. Without it a signal came first."},
 				{"a signal ends the process, and all clients lose their connections", ""},

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"time"
+
+	"socketlab/lab/text"
 )
 
 var slowReader = Experiment{
@@ -57,7 +59,7 @@ var slowReader = Experiment{
 						"client 2's answer", said,
 						"its memory grew by", fmt.Sprintf("%.1f MB", float64(grew)/(1<<20)),
 						"its kernel holds", fmt.Sprintf("%.1f MB", float64(held)/(1<<20)),
-						"window 0 was said", fmt.Sprintf("%d times", closed))
+						"window 0 was said", text.Count(closed, "time"))
 					one.Close()
 					return answered, grew
 				}

@@ -44,7 +44,7 @@ var stdioAndSelect = Experiment{
 				later, _ := server.Recv(1<<10, 400*time.Millisecond)
 				r.Columns("the server has got")
 				r.Row(fmt.Sprintf("after %d lines", n), strings.ReplaceAll(strings.TrimSpace(got), "\n", " · "))
-				r.Row("in the client's buffer", fmt.Sprintf("%d bytes, while it sleeps in select: %v", len(pasted)-len(got), asleep))
+				r.Row("in the client's buffer", fmt.Sprintf("%d bytes; it %s in select", len(pasted)-len(got), map[bool]string{true: "sleeps", false: "does not sleep"}[asleep]))
 				r.Row("after one more line", strings.ReplaceAll(strings.TrimSpace(later), "\n", " · "))
 				saw := None
 				switch first {
