@@ -17,10 +17,11 @@ import (
 var backlog = Experiment{
 	Name: "backlog", Title: "listen(fd, 1): how many can connect?",
 	Lesson: 2, Takes: 3 * time.Second,
-	Look: "how many are ESTABLISHED, and how long the next connect() takes once there is room",
-	Why:  "The backlog is the length of the queue of finished connections that nobody has accepted. Linux compares with \"greater than\", so one more fits in. To the next SYN the kernel does not answer at all; it counts ListenOverflows, and the client sends its SYN again after a second. net.ipv4.tcp_abort_on_overflow does not change that: a SYN that finds the queue full gets no reset either.",
-	Read: "listen(2), NOTES; tcp(7), tcp_abort_on_overflow; Documentation/networking/ip-sysctl.rst, tcp_syn_linear_timeouts",
-	Page: "models/sys/listen.go:func Listen",
+	Look:    "how many are ESTABLISHED, and how long the next connect() takes once there is room",
+	Why:     "The backlog is the length of the queue of finished connections that nobody has accepted. Linux compares with \"greater than\", so one more fits in. To the next SYN the kernel does not answer at all; it counts ListenOverflows, and the client sends its SYN again after a second. net.ipv4.tcp_abort_on_overflow does not change that: a SYN that finds the queue full gets no reset either.",
+	Read:    "listen(2), NOTES; tcp(7), tcp_abort_on_overflow; Documentation/networking/ip-sysctl.rst, tcp_syn_linear_timeouts",
+	Picture: "lab trace --model=blocking --scene=queue",
+	Page:    "models/sys/listen.go:func Listen",
 	Ask: func(seed *rand.Rand) Question {
 		length := 1 + seed.IntN(4)
 		return Question{

@@ -13,10 +13,11 @@ import (
 var countTheClose = Experiment{
 	Name: "count-the-close", Title: "how many segments does a close take?",
 	Lesson: 2, Takes: time.Second,
-	Look: "the segments from the first FIN or RST on",
-	Why:  "FIN ends one direction, and each direction needs one that is acknowledged. A kernel acknowledges a FIN alone only if its own program does not close at once; if it does, the ACK goes with the second FIN. A reset is neither answered nor acknowledged.",
-	Read: "RFC 9293, sections 3.6 and 3.10.7.4; docs/handshakes.md",
-	Page: "docs/handshakes.md",
+	Look:    "the segments from the first FIN or RST on",
+	Why:     "FIN ends one direction, and each direction needs one that is acknowledged. A kernel acknowledges a FIN alone only if its own program does not close at once; if it does, the ACK goes with the second FIN. A reset is neither answered nor acknowledged.",
+	Read:    "RFC 9293, sections 3.6 and 3.10.7.4; docs/handshakes.md",
+	Picture: "lab trace --model=blocking --scene=close-late",
+	Page:    "docs/handshakes.md",
 	Ask: func(seed *rand.Rand) Question {
 		owed := []string{"hello\n", "good day\n", "and now?\n"}[seed.IntN(3)]
 		return Question{

@@ -17,18 +17,19 @@ import (
 
 // An Experiment is what lab exp lists, and the way to one variant of it.
 type Experiment struct {
-	Name   string
-	Title  string        // the question in a few words
-	Lesson int           // 1 to 5, docs/lessons
-	Takes  time.Duration // about
-	Look   string        // what to look at in the table
-	Why    string        // the explanation
-	Read   string        // man page or RFC, with the section
-	Page   string        // where a model shows it, FILE:WORD; "": nowhere
-	Models []string      // the columns, unless --model names others; nil: it has columns of its own
-	Own    bool          // a server of one's own may stand beside them
-	Bug    Bug           // the program that is wrong; its zero value: none is
-	Alone  bool          // it measures time or load: two at once would disturb each other
+	Name    string
+	Title   string        // the question in a few words
+	Lesson  int           // 1 to 5, docs/lessons
+	Takes   time.Duration // about
+	Look    string        // what to look at in the table
+	Why     string        // the explanation
+	Read    string        // man page or RFC, with the section
+	Page    string        // where a model shows it, FILE:WORD; "": nowhere
+	Picture string        // the command that draws it; "": none does
+	Models  []string      // the columns, unless --model names others; nil: it has columns of its own
+	Own     bool          // a server of one's own may stand beside them
+	Bug     Bug           // the program that is wrong; its zero value: none is
+	Alone   bool          // it measures time or load: two at once would disturb each other
 
 	// Ask is the variant that a seed gives.
 	Ask func(seed *rand.Rand) Question

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"socketlab/lab/trace"
 )
 
 // asked is an experiment that sees what it is told to, without an experiment's
@@ -91,6 +93,11 @@ func TestVariants(t *testing.T) {
 		}
 		if len(different) < 3 {
 			t.Errorf("%s: %d variants of 20 seeds", e.Name, len(different))
+		}
+		if _, scene, named := strings.Cut(e.Picture, "--scene="); named {
+			if _, found := trace.Find(scene); !found {
+				t.Errorf("%s: there is no scene %s", e.Name, scene)
+			}
 		}
 		if file, _, _ := strings.Cut(e.Page, ":"); file != "" {
 			if _, err := os.Stat("../../" + file); err != nil {

@@ -13,10 +13,11 @@ import (
 var finOrRst = Experiment{
 	Name: "fin-or-rst", Title: "four ways to say goodbye: which of them reset?",
 	Lesson: 2, Takes: time.Second,
-	Look: "what goes over the wire, and what three recv in a row say at the other end, which has 5 bytes unread",
-	Why:  "close sends FIN, unless bytes are unread or SO_LINGER is 0: then RST. A process that is killed has its sockets closed by the kernel, as by close. Linux hands out what had arrived before a reset; then recv fails with ECONNRESET, once, and after that it returns 0.",
-	Read: "socket(7), SO_LINGER; RFC 9293, section 3.6.1; RFC 2525, section 2.17",
-	Page: "docs/handshakes.md:Unread",
+	Look:    "what goes over the wire, and what three recv in a row say at the other end, which has 5 bytes unread",
+	Why:     "close sends FIN, unless bytes are unread or SO_LINGER is 0: then RST. A process that is killed has its sockets closed by the kernel, as by close. Linux hands out what had arrived before a reset; then recv fails with ECONNRESET, once, and after that it returns 0.",
+	Read:    "socket(7), SO_LINGER; RFC 9293, section 3.6.1; RFC 2525, section 2.17",
+	Picture: "lab trace --model=blocking --scene=unread",
+	Page:    "docs/handshakes.md:Unread",
 	Ask: func(seed *rand.Rand) Question {
 		text := "hello"[:2+seed.IntN(4)]
 		return Question{

@@ -11,11 +11,12 @@ var halfClose = Experiment{
 	Name: "half-close", Title: "you send, then FIN: do you get all your echo?",
 	Lesson: 2, Takes: time.Second,
 	Models: []string{"select"}, Own: true,
-	Bug:  Bug{Broken: "closes-with-answers-unsent", Right: "select"},
-	Look: "how much comes back, and how the connection ends",
-	Why:  "A read of 0 means that the client sends no more. It does not mean that it is gone: after shutdown(SHUT_WR), as of nc -N, it still receives. A server that closes at once destroys what it owes: what its own program holds is never sent.",
-	Read: "shutdown(2); RFC 9293, section 3.6",
-	Page: "models/session/session.go:FeedEOF",
+	Bug:     Bug{Broken: "closes-with-answers-unsent", Right: "select"},
+	Look:    "how much comes back, and how the connection ends",
+	Why:     "A read of 0 means that the client sends no more. It does not mean that it is gone: after shutdown(SHUT_WR), as of nc -N, it still receives. A server that closes at once destroys what it owes: what its own program holds is never sent.",
+	Read:    "shutdown(2); RFC 9293, section 3.6",
+	Picture: "lab trace --model=select --scene=half-close",
+	Page:    "models/session/session.go:FeedEOF",
 	Ask: func(seed *rand.Rand) Question {
 		size := (160 + 16*seed.IntN(5)) << 10
 		return Question{

@@ -12,11 +12,12 @@ import (
 var leakedDup = Experiment{
 	Name: "leaked-dup", Title: "the parent forgot to close",
 	Lesson: 3, Takes: time.Second,
-	Bug:  Bug{C: "leak"},
-	Look: "both ends' states after the child has closed, and the parent's descriptors",
-	Why:  "fork copies the table of descriptors: parent and child have the same connection open. FIN is sent when the last of them is closed. A parent that keeps its copy keeps the connection; the client waits in FIN-WAIT-2, the server's end stays in CLOSE-WAIT, and the parent runs out of descriptors one day.",
-	Read: "fork(2); close(2); Stevens, UNIX Network Programming, volume 1, section 4.8",
-	Page: "models/process/process.go:sys.Close(cfd)",
+	Bug:     Bug{C: "leak"},
+	Look:    "both ends' states after the child has closed, and the parent's descriptors",
+	Why:     "fork copies the table of descriptors: parent and child have the same connection open. FIN is sent when the last of them is closed. A parent that keeps its copy keeps the connection; the client waits in FIN-WAIT-2, the server's end stays in CLOSE-WAIT, and the parent runs out of descriptors one day.",
+	Read:    "fork(2); close(2); Stevens, UNIX Network Programming, volume 1, section 4.8",
+	Picture: "lab trace --model=process --scene=process-life",
+	Page:    "models/process/process.go:sys.Close(cfd)",
 	Ask: func(seed *rand.Rand) Question {
 		n := 3 + seed.IntN(6)
 		return Question{

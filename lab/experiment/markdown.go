@@ -77,6 +77,9 @@ func (e Experiment) section(w io.Writer, run Result) {
 	} else if e.Bug.Broken != "" {
 		paragraph(fmt.Sprintf("The bug is that of `%s`, one of `lab verify --broken`: it %s.", e.Bug.Broken, text.Markdown(e.Bug.says())))
 	}
+	if e.Picture != "" {
+		paragraph("Picture: `" + e.Picture + "`.")
+	}
 	paragraph("Read: " + text.Markdown(e.Read) + ".")
 	fmt.Fprint(w, "\n</details>\n")
 }

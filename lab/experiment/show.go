@@ -51,6 +51,9 @@ func (r Result) Told(w io.Writer, e Experiment) {
 		fmt.Fprintf(w, "page: %s   ", page)
 	}
 	fmt.Fprintf(w, "read: docs/experiments.md#%s\n", e.Name)
+	if e.Picture != "" {
+		fmt.Fprintf(w, "picture: %s\n", e.Picture)
+	}
 }
 
 // verdict is the sentence that tells who was right, and why.

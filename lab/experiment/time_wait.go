@@ -14,10 +14,11 @@ import (
 var timeWait = Experiment{
 	Name: "time-wait", Title: "why does my server not start again?",
 	Lesson: 2, Takes: time.Second,
-	Look: "which bind fails, and who has the connection in TIME-WAIT",
-	Why:  "Who sends the first FIN keeps the connection in TIME-WAIT, for 60 seconds on Linux: somebody must be left to repeat the last ACK, and late segments must not be taken for those of a new connection. While a connection of a port is there, bind fails, unless SO_REUSEADDR was set on both: on the old listening socket, from which the connection has it, and on the new one.",
-	Read: "socket(7), SO_REUSEADDR; RFC 9293, section 3.6.1",
-	Page: "models/sys/listen.go:SO_REUSEADDR",
+	Look:    "which bind fails, and who has the connection in TIME-WAIT",
+	Why:     "Who sends the first FIN keeps the connection in TIME-WAIT, for 60 seconds on Linux: somebody must be left to repeat the last ACK, and late segments must not be taken for those of a new connection. While a connection of a port is there, bind fails, unless SO_REUSEADDR was set on both: on the old listening socket, from which the connection has it, and on the new one.",
+	Read:    "socket(7), SO_REUSEADDR; RFC 9293, section 3.6.1",
+	Picture: "lab trace --model=blocking --scene=close-server",
+	Page:    "models/sys/listen.go:SO_REUSEADDR",
 	Ask: func(seed *rand.Rand) Question {
 		old := seed.IntN(2) == 0
 		word := map[bool]string{true: "with", false: "without"}

@@ -13,9 +13,10 @@ import (
 var tlsOpen = Experiment{
 	Name: "tls-open", Title: "what does TLS add to an opening?",
 	Lesson: 5, Takes: time.Second,
-	Look: "round trips and bytes before the request may go; and what somebody on the way can read",
-	Why:  "TLS 1.3 needs one round trip after TCP's: ClientHello, answer, and the client may speak. A session that is resumed needs the same round trip, but no certificates, so it has fewer bytes and no signatures. TLS 1.2 needs two. Everything after ServerHello is encrypted, the certificates of both included; the name in ClientHello is not.",
-	Read: "RFC 8446, sections 2 and 2.2; RFC 6066, section 3 (the server's name)",
+	Look:    "round trips and bytes before the request may go; and what somebody on the way can read",
+	Why:     "TLS 1.3 needs one round trip after TCP's: ClientHello, answer, and the client may speak. A session that is resumed needs the same round trip, but no certificates, so it has fewer bytes and no signatures. TLS 1.2 needs two. Everything after ServerHello is encrypted, the certificates of both included; the name in ClientHello is not.",
+	Read:    "RFC 8446, sections 2 and 2.2; RFC 6066, section 3 (the server's name)",
+	Picture: "lab trace --model=tls --scene=tls-open",
 	Ask: func(seed *rand.Rand) Question {
 		secret := []string{"what is my mark?", "open the door", "who is there?"}[seed.IntN(3)]
 		return Question{

@@ -15,10 +15,11 @@ import (
 var tlsTruncation = Experiment{
 	Name: "tls-truncation", Title: "the connection ends without close_notify",
 	Lesson: 5, Takes: time.Second,
-	Look: "what the reader is told when somebody on the way ends the connection early",
-	Why:  "FIN is not encrypted: anybody on the way can send it. So TLS has an end of its own, the alert close_notify, which nobody else can make. A library that takes a FIN between two records for the end tells its caller what TCP would: Go's crypto/tls does. Who wants to know must look for close_notify, or say in the conversation itself how long it is.",
-	Read: "RFC 8446, section 6.1; RFC 5246, section 7.2.1",
-	Page: "lab/chat/tls.go",
+	Look:    "what the reader is told when somebody on the way ends the connection early",
+	Why:     "FIN is not encrypted: anybody on the way can send it. So TLS has an end of its own, the alert close_notify, which nobody else can make. A library that takes a FIN between two records for the end tells its caller what TCP would: Go's crypto/tls does. Who wants to know must look for close_notify, or say in the conversation itself how long it is.",
+	Read:    "RFC 8446, section 6.1; RFC 5246, section 7.2.1",
+	Picture: "lab trace --model=tls --scene=tls-truncated",
+	Page:    "lab/chat/tls.go",
 	Ask: func(seed *rand.Rand) Question {
 		n := 3 + seed.IntN(4)
 		return Question{

@@ -10,10 +10,11 @@ var waitingRoom = Experiment{
 	Name: "waiting-room", Title: "who is client 2 connected to?",
 	Lesson: 1, Takes: 2 * time.Second,
 	Models: []string{"blocking", "goroutine"}, Own: true,
-	Look: "the state of client 2, and who holds its bytes, while client 1 is silent",
-	Why:  "The kernel opens connections alone and puts them into a queue; accept(2) only takes them out. A connection that nobody has accepted is ESTABLISHED, belongs to no program (inode 0 in /proc/net/tcp), and has a receive buffer like any other.",
-	Read: "listen(2), NOTES; accept(2); tcp(7)",
-	Page: "models/blocking/blocking.go:sys.Accept(",
+	Look:    "the state of client 2, and who holds its bytes, while client 1 is silent",
+	Why:     "The kernel opens connections alone and puts them into a queue; accept(2) only takes them out. A connection that nobody has accepted is ESTABLISHED, belongs to no program (inode 0 in /proc/net/tcp), and has a receive buffer like any other.",
+	Read:    "listen(2), NOTES; accept(2); tcp(7)",
+	Picture: "lab trace --model=blocking --scene=two-clients",
+	Page:    "models/blocking/blocking.go:sys.Accept(",
 	Ask: func(seed *rand.Rand) Question {
 		stays := time.Duration(6+seed.IntN(7)) * 100 * time.Millisecond
 		hello := []string{"hello\n", "and me?\n", "good day\n"}[seed.IntN(3)]

@@ -9,11 +9,12 @@ import (
 var zombies = Experiment{
 	Name: "zombies", Title: "10 children end at once, one wait() per signal: how many zombies?",
 	Lesson: 3, Takes: 2 * time.Second,
-	Bug:  Bug{C: "zombies"},
-	Look: "the children in state Z after all of them have ended",
-	Why:  "A signal that is pending already is not queued a second time: SIGCHLD says that at least one child has ended. So the handler must call waitpid with WNOHANG until it returns 0. A process that ignores SIGCHLD has no zombies at all.",
-	Read: "signal(7), Queueing and delivery semantics for standard signals; wait(2), NOTES",
-	Page: "models/process/process.go:Reap",
+	Bug:     Bug{C: "zombies"},
+	Look:    "the children in state Z after all of them have ended",
+	Why:     "A signal that is pending already is not queued a second time: SIGCHLD says that at least one child has ended. So the handler must call waitpid with WNOHANG until it returns 0. A process that ignores SIGCHLD has no zombies at all.",
+	Read:    "signal(7), Queueing and delivery semantics for standard signals; wait(2), NOTES",
+	Picture: "lab trace --model=process --scene=process-life",
+	Page:    "models/process/process.go:Reap",
 	Ask: func(seed *rand.Rand) Question {
 		n := 5 + seed.IntN(8)
 		return Question{
