@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,7 +42,9 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	endBrowser()
+	os.Exit(code)
 }
 
 func serve(model, listen string) (err error) {
@@ -153,19 +156,36 @@ type tab struct {
 	close func()
 }
 
-// browser is a Chromium of this test's own.
-func browser(t *testing.T) context.Context {
-	t.Helper()
-	path := need(t, "chromium", "chromium", "chromium-browser", "google-chrome")
-	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(path))
+// chromium is one browser for all tests: to start it takes longer than most of
+// them. It ends with the program.
+var chromium = sync.OnceValues(func() (context.Context, error) {
+	options := slices.Clone(chromedp.DefaultExecAllocatorOptions[:])
+	for _, name := range browsers {
+		if path, err := exec.LookPath(name); err == nil {
+			options = append(options, chromedp.ExecPath(path))
+			break
+		}
+	}
 	if os.Getuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // it refuses to run as root with one
 	}
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx); err != nil {
+	allocator, end := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, _ := chromedp.NewContext(allocator)
+	endBrowser = end
+	return ctx, chromedp.Do(ctx)
+})
+
+var (
+	browsers   = []string{"chromium", "chromium-browser", "google-chrome"}
+	endBrowser = func() {}
+)
+
+// browser is the Chromium.
+func browser(t *testing.T) context.Context {
+	t.Helper()
+	need(t, "chromium", browsers...)
+	ctx, err := chromium()
+	if err != nil {
 		t.Fatal(err)
 	}
 	return ctx
@@ -217,6 +237,12 @@ func (v *tab) says(expression string) {
 		shown, _ := chromedp.Run(v.ctx, chromedp.Evaluate[string](`document.body.innerText`))
 		v.Fatalf("the page never has %s: %v\n%s", expression, err, shown)
 	}
+}
+
+// shows waits until the page has so many servers that listen, and can be used.
+func (v *tab) shows(servers int) {
+	v.Helper()
+	v.says(fmt.Sprintf(`document.querySelector("#new") !== null && [...lab.state().servers.values()].filter((s) => s.start).length === %d`, servers))
 }
 
 // value is what an expression is in the page.

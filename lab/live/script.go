@@ -62,7 +62,15 @@ var Scenes = []Script{
 		does(1, trace.Leave, "", "Client {1} leaves.", "客户端 {1} 离开。"),
 		does(2, trace.Leave, "", "Client {2} leaves.", "客户端 {2} 离开。"),
 	}},
-	{"goodbyes", Words{"Three ways to say goodbye: FIN, half-close, RST", "三种告别方式：FIN、半关闭、RST"}, []ScriptStep{
+	{"half-close", Words{"The client has finished sending. Does it get its answer?", "客户端发送完毕。它还能得到回答吗？"}, []ScriptStep{
+		does(1, trace.Connect, "", "Client {1} connects.", "客户端 {1} 连接。"),
+		does(1, trace.StopRead, "", "It does not read for now.", "它暂时不读取。"),
+		does(1, trace.Send, "hello\n", "It sends a line.", "它发送一行。"),
+		does(1, trace.HalfClose, "", "It has finished sending: FIN.", "它发送完毕：FIN。"),
+		does(1, trace.ReadOn, "", "Now it reads: the answer first, then the server's FIN.", "现在它读取：先是回答，然后是服务器的 FIN。"),
+	}},
+	{"zombies", Words{"Five clients leave at once. Who collects their processes?", "五个客户端同时离开。谁来回收它们的进程？"}, append(crowd(5), everybody(5, trace.Leave, "They leave, one right after the other.", "它们接连离开。")...)},
+	{"fin-or-rst", Words{"Three ways to say goodbye: FIN, half-close, RST", "三种告别方式：FIN、半关闭、RST"}, []ScriptStep{
 		does(1, trace.Connect, "", "Client {1} connects.", "客户端 {1} 连接。"),
 		does(1, trace.Leave, "", "Client {1} closes: FIN both ways.", "客户端 {1} 关闭：双向 FIN。"),
 		does(2, trace.Connect, "", "Client {2} connects.", "客户端 {2} 连接。"),
@@ -75,12 +83,18 @@ var Scenes = []Script{
 }
 
 // crowd has n clients connect, and each of them send a line.
-func crowd(n int) (steps []ScriptStep) {
-	for i := range n {
-		steps = append(steps, does(i+1, trace.Connect, "", "One more client connects.", "又一个客户端连接。"))
-	}
+func crowd(n int) []ScriptStep {
+	steps := everybody(n, trace.Connect, "One more client connects.", "又一个客户端连接。")
 	for i := range n {
 		steps = append(steps, does(i+1, trace.Send, "hello\n", "One after the other sends.", "它们依次发送。"))
+	}
+	return steps
+}
+
+// everybody has n clients do the same.
+func everybody(n int, do, en, zh string) (steps []ScriptStep) {
+	for i := range n {
+		steps = append(steps, does(i+1, do, "", en, zh))
 	}
 	return steps
 }

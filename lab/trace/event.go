@@ -26,6 +26,7 @@ type Event struct {
 	Segment *diagram.Segment `json:"segment,omitempty"`
 	State   *diagram.State   `json:"state,omitempty"`
 	Queue   *diagram.Queue   `json:"queue,omitempty"`
+	Unsent  *Unsent          `json:"unsent,omitempty"`
 	Life    *diagram.Life    `json:"life,omitempty"`
 	Note    *diagram.Note    `json:"note,omitempty"`
 	Lost    *Lost            `json:"lost,omitempty"`
@@ -78,6 +79,13 @@ type Call struct {
 	Phase Phase `json:"phase"`
 	diagram.Call
 	Page string `json:"page,omitempty"` // where it stands in the source: "models/pollloop/poll.go:52"
+}
+
+// Unsent is what the server's kernel holds of a connection: bytes that it has not
+// sent, or that the client's kernel has not acknowledged. Diagrams leave it out.
+type Unsent struct {
+	Conn   int `json:"conn"`
+	Length int `json:"length"` // bytes
 }
 
 // Lost says that something happened of which only the number is known.

@@ -24,6 +24,7 @@ type merger struct {
 	number   map[netip.AddrPort]int // of a client's connection: the latest, an address may come again
 	states   map[end]*diagram.State // the latest that was told
 	queues   map[int]int            // lengths, by connection; 0: the accept queue
+	unsent   map[int]int            // by connection
 	compared time.Duration          // when the tables were compared last
 	actors   map[string]string      // names that were told, by id
 	lost     map[string]int         // that were told
@@ -36,7 +37,7 @@ func newMerger(port uint16) merger {
 	return merger{
 		decoder: decoder{port: port, latest: map[netip.AddrPort]*conn{}}, machines: map[int]*machine{},
 		guesses: map[*client]*guess{}, number: map[netip.AddrPort]int{}, states: map[end]*diagram.State{},
-		queues: map[int]int{}, actors: map[string]string{}, lost: map[string]int{},
+		queues: map[int]int{}, unsent: map[int]int{}, actors: map[string]string{}, lost: map[string]int{},
 	}
 }
 
@@ -391,6 +392,10 @@ func (w *watched) compareOnce(t tables, items []item) (found []item) {
 		}
 		if ends[theServer].known {
 			changes(diagram.Queue{Conn: conn, Length: ends[theServer].unread})
+			if n := ends[theServer].unsent; n != w.unsent[conn] {
+				w.unsent[conn] = n
+				found = append(found, item{at: t.at, rank: aState, event: Event{Source: FromTables, Unsent: &Unsent{conn, n}}})
+			}
 		}
 		for which, e := range ends {
 			it := end{conn, which == theClient}

@@ -119,6 +119,10 @@ function bytesOf(s) {
 }
 
 export function describe(row) {
+  return row.before ? `${says(row)}\nbefore it, on the same connection: ${says(row.before).split("\n")[0]}` : says(row);
+}
+
+function says(row) {
   if (row.kind === "segment") {
     return `${row.from_client ? "client → server" : "server → client"}  ${segmentWords(row)}\nseq ${row.seq}  ack ${row.ack}  window ${row.window}\nconnection ${row.conn}, known by: ${row.source}`;
   }

@@ -17,6 +17,7 @@ function newServer(name) {
     name, start: null, ended: "", actors: new Map(), conns: new Map(), clients: new Map(),
     queue: { length: 0, limit: 0 }, cost: null, calls: 0, notes: [],
     bands: [[]], // by action: what is drawn
+    latest: new Map(), // by connection: the row before
   };
 }
 
@@ -33,7 +34,7 @@ export function apply(state, event) {
     return;
   }
   const server = serverOf(state, event.server);
-  const kinds = { start, actor, act, call, segment, state: connState, queue, life, note, lost, end, cost };
+  const kinds = { start, actor, act, call, segment, state: connState, queue, unsent, life, note, lost, end, cost };
   for (const [kind, take] of Object.entries(kinds)) {
     if (event[kind]) take(server, event[kind], event, state);
   }
@@ -123,7 +124,7 @@ function clientReturns(client, c, at) {
 
 function connOf(server, number) {
   if (!server.conns.has(number)) {
-    server.conns.set(number, { number, client: 0, here: "", there: "", unread: 0, fd: "", since: 0 });
+    server.conns.set(number, { number, client: 0, here: "", there: "", unread: 0, unsent: 0, fd: "", since: 0 });
   }
   return server.conns.get(number);
 }
@@ -139,6 +140,10 @@ function connState(server, s, event) {
 function queue(server, q) {
   if (q.conn) connOf(server, q.conn).unread = q.length;
   else server.queue = { length: q.length, limit: q.limit ?? server.queue.limit };
+}
+
+function unsent(server, u) {
+  connOf(server, u.conn).unsent = u.length;
 }
 
 function segment(server, s, event) {
@@ -172,6 +177,8 @@ function cost(server, c) {
 
 function draw(server, row, action = server.bands.length - 1) {
   while (server.bands.length <= action) server.bands.push([]);
+  row.before = server.latest.get(row.conn ?? 0);
+  server.latest.set(row.conn ?? 0, { ...row, before: undefined });
   server.bands[action].push(row);
 }
 
