@@ -3,8 +3,10 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +20,7 @@ import (
 
 	"socketlab/lab/bench"
 	"socketlab/lab/bench/twin"
+	"socketlab/lab/certs"
 	"socketlab/lab/report"
 	"socketlab/lab/subject"
 	"socketlab/lab/text"
@@ -38,6 +41,7 @@ type benchCmd struct {
 	Work     time.Duration   `placeholder:"TIME" help:"Have our models burn so much CPU for each message."`
 	Sleep    time.Duration   `placeholder:"TIME" help:"Have our models sleep so long for each message."`
 	Syscalls bool            `help:"Count system calls too, in a short run of its own: with perf, or else strace, or else the probes of our models."`
+	TLS      bool            `name:"tls" help:"Measure TLS instead: handshakes/s, full and resumed, with ECDSA and RSA, and CPU time beside plain TCP."`
 	Twin     bool            `help:"Measure the twin in C of each model too, as far as there is one. A C compiler builds it here."`
 	Limit    int             `placeholder:"N" help:"How many clients the command serves at once by design; 0, the default: no limit."`
 	Timeout  time.Duration   `default:"5s" placeholder:"TIME" help:"How long a client waits for an answer (${default}); 10m at most."`
@@ -59,6 +63,7 @@ Examples:
   lab bench --model=select,poll,goroutine --clients=1,10,100
   lab bench --model=select,poll --active=10 --idle=0,100,900     who walks over all?
   lab bench --model=poll --clients=10 --rate=20000 --freeze=200ms
+  lab bench --tls                                                what TLS costs
   lab bench --mode=churn --clients=8                             connections/s
   lab bench --mode=idle --clients=1000 --model=process           what silence costs
   lab bench --model=select,poll --twin                           beside the same in C
@@ -130,6 +135,9 @@ func (cmd *benchCmd) Validate() error {
 func (cmd *benchCmd) Run(color colorFlag) error {
 	ctx, stop := untilInterrupt()
 	defer stop()
+	if cmd.TLS {
+		return cmd.handshakes(ctx)
+	}
 	servers, err := cmd.servers(ctx)
 	if err != nil {
 		return err
@@ -178,6 +186,51 @@ func (cmd *benchCmd) print(result bench.Result, color colorFlag) error {
 	return written(besides(cmd.Report), func(page io.Writer) { result.Text(page, color.style()) })
 }
 
+// handshakes measures the page tls with two kinds of keys, beside goroutine.
+func (cmd *benchCmd) handshakes(ctx context.Context) error {
+	if len(cmd.Command)+len(cmd.Model.models)+len(cmd.Report) > 0 || cmd.JSON || cmd.Twin {
+		return wrong("--tls measures the models goroutine and tls, and prints a table: leave out --model, --twin, --json, --report and a command")
+	}
+	var servers []bench.Secured
+	for _, s := range []struct {
+		name, model string
+		key         certs.KeyKind
+	}{{"goroutine", "goroutine", 0}, {"tls, ECDSA", "tls", certs.ECDSA}, {"tls, RSA", "tls", certs.RSA}} {
+		m, err := all.Named(s.model)
+		if err != nil {
+			return err
+		}
+		flags := []string{"--backlog=4096"}
+		var secure *tls.Config
+		if m.TLS {
+			made, err := certs.InMemoryOf(s.key, "127.0.0.1")
+			if err != nil {
+				return err
+			}
+			defer made.Close()
+			flags = append(flags, "--cert="+made.Cert, "--key="+made.Key)
+			if secure, err = (certs.Client{CA: made.CA}).Config("127.0.0.1"); err != nil {
+				return err
+			}
+		}
+		spec, err := subject.Model(m, flags...)
+		if err != nil {
+			return err
+		}
+		servers = append(servers, bench.Secured{Name: s.name, Spec: spec, TLS: secure})
+	}
+	var table bytes.Buffer
+	err := bench.Handshakes(ctx, &table, servers, 8, cmd.Rounds, cmd.Duration)
+	if ctx.Err() != nil {
+		return interrupted{}
+	}
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(table.Bytes())
+	return err
+}
+
 // servers are those to be measured: models, with their twins if that is wanted,
 // a command, or both.
 func (cmd *benchCmd) servers(ctx context.Context) ([]bench.Subject, error) {
@@ -187,6 +240,9 @@ func (cmd *benchCmd) servers(ctx context.Context) ([]bench.Subject, error) {
 	}
 	var servers []bench.Subject
 	for _, m := range chosen {
+		if m.TLS {
+			return nil, wrong("%s speaks TLS, and these clients do not: lab bench --tls measures it beside goroutine", m.Name)
+		}
 		spec, err := subject.Model(m, "--backlog=4096", "--work="+cmd.Work.String(), "--sleep="+cmd.Sleep.String())
 		if err != nil {
 			return nil, err

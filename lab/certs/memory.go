@@ -22,7 +22,12 @@ type Memory struct {
 // InMemory makes them for a server that is reached under these names. A program
 // that this process becomes, execve(2), keeps them.
 func InMemory(hosts ...string) (*Memory, error) {
-	authority, err := newAuthority("lab CA", Ed25519) // so that recordings are all of one length
+	return InMemoryOf(Ed25519, hosts...) // so that recordings are all of one length
+}
+
+// InMemoryOf makes them with keys of a kind.
+func InMemoryOf(kind KeyKind, hosts ...string) (*Memory, error) {
+	authority, err := newAuthority("lab CA", kind)
 	if err != nil {
 		return nil, err
 	}

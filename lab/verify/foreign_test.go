@@ -4,10 +4,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"socketlab/lab/certs"
 	"socketlab/lab/report"
 	"socketlab/lab/verify"
 )
@@ -21,6 +23,7 @@ var foreign = []struct {
 	command func(t *testing.T) []string
 	faults  map[string]string // the check, and a part of what it says
 	asIs    bool
+	tls     bool
 }{
 	{name: "Go net", command: goIOCopy},
 	{name: "Python socketserver", command: python("socketserver_echo.py")},
@@ -34,6 +37,15 @@ var foreign = []struct {
 		faults: map[string]string{
 			"life/term": "exit code 143",
 		}},
+
+	{name: "Python ssl", command: python("ssl_echo.py"), tls: true, faults: map[string]string{
+		"tls/alert": "0 bytes", // OpenSSL says nothing to who speaks plain text
+	}},
+	{name: "Node tls", command: node("tls_echo.js"), tls: true, faults: map[string]string{
+		"life/descriptors":  "0 bytes, then",
+		"tls/alert":         "0 bytes",
+		"tls/renegotiation": "a new handshake",
+	}},
 
 	{name: "Python socketserver, as is", command: python("as-is/socketserver_echo.py"), asIs: true, faults: map[string]string{
 		"life/descriptors": "% of a core", // accept fails with EMFILE, again and again
@@ -71,6 +83,9 @@ func TestForeign(t *testing.T) {
 				Name: f.name, Kind: "command", Services: []string{"echo"},
 				Command: func(string) []string { return command },
 			}
+			if f.tls {
+				server = overTLS(t, server)
+			}
 			result, err := verify.Verify(t.Context(), []verify.Server{server}, verify.Options{
 				Checks: checks, Wait: 5 * time.Second, Together: 2, Rounds: 2,
 				Seed: uint64(time.Now().UnixNano()),
@@ -92,6 +107,27 @@ func TestForeign(t *testing.T) {
 			}
 		})
 	}
+}
+
+// overTLS gives a server certificates, and clients theirs.
+func overTLS(t *testing.T, s verify.Server) verify.Server {
+	t.Helper()
+	made, err := certs.InMemory("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(made.Close)
+	cert, key, err := made.Client("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := append(s.Command("echo"), made.Cert, made.Key)
+	s.Command = func(string) []string { return command }
+	s.Mutual = append(slices.Clone(command), made.CA)
+	if s.TLS, err = (certs.Client{CA: made.CA, Cert: cert, Key: key}).Config("127.0.0.1"); err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // TestForeignDocumented finds faults that have no row in docs/foreign.md, and
