@@ -15,7 +15,7 @@ import (
 // feature looks first for what it replaces.
 var rooms = map[string]int{
 	"lab":                       3650,
-	"lab/bench":                 4700,
+	"lab/bench":                 4370,
 	"lab/bench/results":         660,
 	"lab/bench/twin":            150,
 	"lab/broken":                2300,
@@ -27,10 +27,10 @@ var rooms = map[string]int{
 	"lab/probe":                 310,
 	"lab/proc":                  770,
 	"lab/records":               390,
-	"lab/report":                1485,
+	"lab/report":                1465,
 	"lab/step":                  840,
 	"lab/subject":               1510,
-	"lab/text":                  405,
+	"lab/text":                  445,
 	"lab/trace":                 6150,
 	"lab/verify":                3880,
 	"lab/verify/client":         770,

@@ -73,7 +73,7 @@ func (r *Result) countCalls(ctx context.Context, o Options) error {
 			if wrong, ok := errors.AsType[*ServerError](err); ok && cell.CallsBy == "" {
 				s.fail(r.title(o.Points[p]), wrong)
 			} else if cell.CallsBy == "" && ctx.Err() == nil {
-				return fmt.Errorf("%s: system calls cannot be counted: %w", s.Name, err)
+				return fmt.Errorf("%s: system calls cannot be counted: %w", s.Name, explain(err))
 			}
 			done++
 		}

@@ -28,38 +28,27 @@ const (
 	mostOthers  = 0.05
 )
 
-// circumstances are what a run is judged by.
-type circumstances struct {
-	took    time.Duration
-	threads int // of the generator
-	server  int // CPUs that the server may use
-	cpus    int // that both may use
-	tally   tally
-	spent   spending
-	machine usage         // during the run
-	own     time.Duration // CPU that this process used
-	pinned  bool          // generator and server have CPUs of their own
-}
-
-func (c circumstances) judge() Judgement {
+// judge says whether a run counts, by what the generator, the server and the
+// machine did meanwhile.
+func (r *running) judge(t tally, spent spending, machine usage) Judgement {
 	share := func(d time.Duration, of int) float64 {
-		return d.Seconds() / (c.took.Seconds() * float64(max(1, of)))
+		return d.Seconds() / (t.took.Seconds() * float64(max(1, of)))
 	}
 	j := Judgement{
-		Busy:   share(c.tally.ran, c.threads),
-		Waited: share(c.tally.waited, c.threads),
-		Server: max(share(c.spent.cpu, c.server), share(c.spent.busiest, 1)),
-		Stolen: share(c.machine.stolen, c.cpus),
-		Others: max(0, share(c.machine.busy-c.own-c.spent.cpu, c.cpus)),
+		Busy:   share(t.ran, r.Threads),
+		Waited: share(t.waited, r.Threads),
+		Server: max(share(spent.cpu, len(r.Server)), share(spent.busiest, 1)),
+		Stolen: share(machine.stolen, machine.cpus),
+		Others: max(0, share(machine.busy-machine.own-spent.cpu, machine.cpus)),
 	}
-	if c.tally.requests > 0 {
-		j.Cost = micros(c.tally.ran) / float64(c.tally.requests)
+	if t.requests > 0 {
+		j.Cost = micros(t.ran) / float64(t.requests)
 	}
-	if c.tally.planned > 0 {
-		j.Dragged = float64(c.tally.dragged) / float64(c.tally.planned)
+	if t.planned > 0 {
+		j.Dragged = float64(t.dragged) / float64(t.planned)
 	}
-	if c.tally.requests > 0 { // a silent client costs the same on a busy machine
-		j.Invalid = j.why(c.pinned)
+	if t.requests > 0 { // a silent client costs the same on a busy machine
+		j.Invalid = j.why(len(r.CPUs) > 0)
 	}
 	return j
 }

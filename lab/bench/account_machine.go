@@ -62,32 +62,34 @@ func divide(cpus []int, threads int) (generator, server []int) {
 	return cpus[len(cpus)-threads:], cpus[:len(cpus)-threads]
 }
 
-// usage is how some CPUs together have spent their time: /proc/stat, proc_stat(5).
-// Interrupts are left out. On loopback they handle the segments of the server
-// and of the generator. The kernel adds their time either to no process, or to
-// the one that was running, and then it is in the account already.
+// usage is how the CPUs that we may use have spent their time: /proc/stat,
+// proc_stat(5). Interrupts are left out. On loopback they handle the segments of
+// the server and of the generator. The kernel adds their time either to no
+// process, or to the one that was running, and then it is in the account already.
 type usage struct {
+	cpus   int
 	busy   time.Duration // in programs and their system calls
 	stolen time.Duration // taken by the host, if this machine is virtual
+	own    time.Duration // by this process
 }
 
-func usageOf(cpus []int) (u usage) {
+func lookAtMachine() (u usage) {
 	proc, _ := procfs.NewDefaultFS()
 	all, _ := proc.Stat()
 	seconds := func(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
-	for _, cpu := range cpus {
+	for _, cpu := range allowed() {
 		spent := all.CPU[int64(cpu)]
+		u.cpus++
 		u.busy += seconds(spent.User + spent.Nice + spent.System)
 		u.stolen += seconds(spent.Steal)
+	}
+	var used unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &used) == nil {
+		u.own = time.Duration(used.Utime.Nano() + used.Stime.Nano())
 	}
 	return u
 }
 
-// ownCPU is what this process has used.
-func ownCPU() time.Duration {
-	var used unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &used) != nil {
-		return 0
-	}
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+func (u usage) since(before usage) usage {
+	return usage{u.cpus, u.busy - before.busy, u.stolen - before.stolen, u.own - before.own}
 }

@@ -234,7 +234,7 @@ func (o Options) run(ctx context.Context, s *Subject, p Point) (m measured, err 
 			err = stopErr
 		}
 	}()
-	defer func() { err = withEnding(err, server) }()
+	defer func() { err = explain(withEnding(err, server)) }()
 	r := running{Options: o, ctx: ctx, server: server, point: p}
 	if err := r.baseline(); err != nil {
 		return m, err

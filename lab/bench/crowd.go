@@ -30,7 +30,7 @@ func Serves(ctx context.Context, s Subject, most int, patience, limit time.Durat
 	defer server.Stop()
 	r := running{Options: o, ctx: ctx, server: server, point: Point{Size: 64}}
 	if r.load, err = r.newLoad(1); err != nil {
-		return c, err
+		return c, explain(err)
 	}
 	defer r.load.close()
 	err = r.load.connect(most)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strconv"
 	"time"
 
@@ -44,38 +43,7 @@ type Setting struct {
 
 // Harmless is r as it may be shown to anybody: servers name themselves and fail as
 // they like, and a baseline may be anybody's file. JSON gets r itself.
-func (r Result) Harmless() Result {
-	m, line := &r.Machine, text.Line
-	r.Asked, r.Setting.Baseline = text.Lines(r.Asked), line(r.Setting.Baseline)
-	m.CPU, m.Kernel, m.Go = line(m.CPU), line(m.Kernel), line(m.Go)
-	r.Subjects = slices.Clone(r.Subjects)
-	for i := range r.Subjects {
-		s := &r.Subjects[i]
-		s.Name, s.Command, s.Failure, s.Twins, s.Cells = line(s.Name), text.Lines(s.Command), line(s.Failure), text.Lines(s.Twins), slices.Clone(s.Cells)
-		if s.Fit != nil {
-			fit := *s.Fit
-			fit.Says = line(fit.Says)
-			s.Fit = &fit
-		}
-		for j := range s.Cells {
-			c := &s.Cells[j]
-			c.Skipped, c.Invalid, c.CallsBy, c.Runs = line(c.Skipped), line(c.Invalid), line(c.CallsBy), slices.Clone(c.Runs)
-			c.Calls, c.Twins = lineKeys(c.Calls), lineKeys(c.Twins)
-			for k := range c.Runs {
-				c.Runs[k].Invalid = line(c.Runs[k].Invalid)
-			}
-		}
-	}
-	return r
-}
-
-func lineKeys[V any](m map[string]V) map[string]V {
-	safe := map[string]V{}
-	for key, value := range m {
-		safe[text.Line(key)] = value
-	}
-	return safe
-}
+func (r Result) Harmless() Result { return text.Harmless(r) }
 
 // A Point is a shape of the load.
 type Point struct {

@@ -22,11 +22,10 @@ type running struct {
 }
 
 func (r *running) newLoad(threads int) (*load, error) {
-	l, err := newLoad(r.ctx, crowd{
+	return newLoad(r.ctx, crowd{
 		to: r.server.Addr(), size: r.point.Size, cpus: r.CPUs, threads: threads,
 		patience: r.Patience + r.Options.Freeze,
 	})
-	return l, explain(err)
 }
 
 // baseline serves one client and measures the server's memory after that client
@@ -43,7 +42,7 @@ func (r *running) baseline() error {
 	err = first.connect(1)
 	first.close()
 	if err != nil {
-		return explain(err)
+		return err
 	}
 	tree, err := r.deserted(len(before.Processes))
 	r.empty = weigh(tree)
@@ -80,33 +79,33 @@ func (r *running) measure() (m measured, err error) {
 	clients := r.point.Clients + r.point.Idle
 	if r.Mode != "churn" {
 		if err := r.load.connect(clients); err != nil {
-			return m, explain(err)
+			return m, err
 		}
 	}
 	if _, err := r.request(min(r.Duration/5, 200*time.Millisecond)); err != nil { // warm up
-		return m, explain(err)
+		return m, err
 	}
 	before, err := lookAt(r.server)
 	if err != nil {
 		return m, err
 	}
-	cpus := allowed()
-	machine, own := usageOf(cpus), ownCPU()
+	machine := lookAtMachine()
 	thaw := r.freezeInMidRun()
 	queue := r.lookInMidRun()
 	t, err := r.request(r.Duration)
 	thaw()
 	m.Queued = <-queue
 	if err != nil {
-		return m, explain(err)
+		return m, err
 	}
-	machineAfter, own := usageOf(cpus), ownCPU()-own
+	machine = lookAtMachine().since(machine)
 	after, err := lookAt(r.server)
 	if err != nil {
 		return m, err
 	}
+	spent := after.since(before)
 	m.latency, m.naive = t.latency, t.naive
-	m.account(t, after.since(before))
+	m.account(t, spent)
 	m.Threads, m.Processes, m.Files = after.tree.Threads, len(after.tree.Processes), after.tree.Files
 	full := weigh(after.tree)
 	m.PSS, m.RSS = full.pss, full.rss
@@ -115,11 +114,7 @@ func (r *running) measure() (m measured, err error) {
 		growth := float64(full.pss-r.empty.pss) / float64(clients)
 		m.PerClient = &growth
 	}
-	m.Judgement = circumstances{
-		took: t.took, threads: r.Threads, server: max(1, len(r.Server)), cpus: len(cpus),
-		tally: t, spent: after.since(before), own: own, pinned: len(r.CPUs) > 0,
-		machine: usage{machineAfter.busy - machine.busy, machineAfter.stolen - machine.stolen},
-	}.judge()
+	m.Judgement = r.judge(t, spent, machine)
 	return m, nil
 }
 

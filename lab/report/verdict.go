@@ -10,11 +10,11 @@ import (
 
 // Verify is what lab verify found out.
 type Verify struct {
-	Schema   string    `json:"schema"`            // "lab.verify/1"
-	Started  time.Time `json:"started"`           // when it began
-	MS       int64     `json:"ms"`                // how long it took, in milliseconds
-	Strict   bool      `json:"strict"`            // what only should be counts as well
-	Failure  string    `json:"failure,omitempty"` // why nothing could be checked: the server never listened
+	Schema   string    `json:"schema"`                         // "lab.verify/1"
+	Started  time.Time `json:"started"`                        // when it began
+	MS       int64     `json:"ms"`                             // how long it took, in milliseconds
+	Strict   bool      `json:"strict"`                         // what only should be counts as well
+	Failure  string    `json:"failure,omitempty" text:"block"` // why nothing could be checked: the server never listened
 	Subjects []Subject `json:"subjects"`
 }
 
@@ -36,23 +36,23 @@ type Check struct {
 	ID       string   `json:"id"`
 	Level    Level    `json:"level"`
 	Status   Status   `json:"status"`
-	MS       int64    `json:"ms"`                 // how long it took, in milliseconds
-	Weight   float64  `json:"weight,omitempty"`   // points in a grade; 0: 1 if it must pass, 0.5 if it should
-	Says     string   `json:"says"`               // what the server should do
-	Note     string   `json:"note,omitempty"`     // a word about a pass or a skip: "waits"
-	Expected string   `json:"expected,omitempty"` // these two only if it failed
-	Actual   string   `json:"actual,omitempty"`
-	Hint     string   `json:"hint,omitempty"`     // the usual cause
-	Try      string   `json:"try,omitempty"`      // how to see it by hand
-	Story    []string `json:"story,omitempty"`    // what happened, in order
-	Diff     []string `json:"diff,omitempty"`     // the bytes around the first difference
-	Schedule string   `json:"schedule,omitempty"` // of random/schedules, for --replay
-	Output   string   `json:"output,omitempty"`   // what the server itself printed, the end of it
-	Picture  string   `json:"picture,omitempty"`  // the command that draws what happened, if there is no diagram
+	MS       int64    `json:"ms"`                              // how long it took, in milliseconds
+	Weight   float64  `json:"weight,omitempty"`                // points in a grade; 0: 1 if it must pass, 0.5 if it should
+	Says     string   `json:"says"`                            // what the server should do
+	Note     string   `json:"note,omitempty"`                  // a word about a pass or a skip: "waits"
+	Expected string   `json:"expected,omitempty" text:"block"` // these two only if it failed
+	Actual   string   `json:"actual,omitempty" text:"block"`
+	Hint     string   `json:"hint,omitempty"`                  // the usual cause
+	Try      string   `json:"try,omitempty"`                   // how to see it by hand
+	Story    []string `json:"story,omitempty"`                 // what happened, in order
+	Diff     []string `json:"diff,omitempty"`                  // the bytes around the first difference
+	Schedule string   `json:"schedule,omitempty" text:"block"` // of random/schedules, for --replay
+	Output   string   `json:"output,omitempty" text:"block"`   // what the server itself printed, the end of it
+	Picture  string   `json:"picture,omitempty"`               // the command that draws what happened, if there is no diagram
 
 	// Diagram is what happened when the check was played again, abridged: nil
 	// if nobody asked for it, or it did not fail again.
-	Diagram *diagram.Trace `json:"diagram,omitempty"`
+	Diagram *diagram.Trace `json:"diagram,omitempty" text:"raw"`
 }
 
 // Points are what the check counts in a grade.

@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -25,19 +26,59 @@ import (
 // anywhere.
 func Line(s string) string { return guard(visible(s, unicode.IsPrint)) }
 
-// Lines is Line of each.
-func Lines(all []string) []string {
-	var safe []string
-	for _, s := range all {
-		safe = append(safe, Line(s))
-	}
-	return safe
-}
-
 // Block is text of several lines that nobody obeys.
 func Block(s string) string {
 	s = strings.ReplaceAll(s, "\r\n", "\n")
 	return guard(visible(s, func(r rune) bool { return r == '\n' || r == '\t' || unicode.IsPrint(r) }))
+}
+
+// Harmless is a copy of v in which each string is a Line, wherever it stands. The
+// tag of a field may say otherwise: text:"block" for a Block, text:"raw" for what
+// stays as it is.
+func Harmless[T any](v T) T {
+	harmless(reflect.ValueOf(&v).Elem(), Line)
+	return v
+}
+
+// harmless makes the strings in v safe, in copies of all that v shares.
+func harmless(v reflect.Value, safe func(string) string) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(safe(v.String()))
+	case reflect.Struct:
+		for field, value := range v.Fields() {
+			switch tag := field.Tag.Get("text"); {
+			case !field.IsExported() || tag == "raw":
+			case tag == "block":
+				harmless(value, Block)
+			default:
+				harmless(value, Line)
+			}
+		}
+	case reflect.Pointer:
+		if !v.IsNil() {
+			v.Set(changed(v.Elem(), safe).Addr())
+		}
+	case reflect.Slice:
+		v.Set(reflect.AppendSlice(reflect.Zero(v.Type()), v))
+		for i := range v.Len() {
+			harmless(v.Index(i), safe)
+		}
+	case reflect.Map:
+		all := reflect.MakeMap(v.Type())
+		for key, value := range v.Seq2() {
+			all.SetMapIndex(changed(key, safe), changed(value, safe))
+		}
+		v.Set(all)
+	}
+}
+
+// changed is a harmless copy.
+func changed(v reflect.Value, safe func(string) string) reflect.Value {
+	copied := reflect.New(v.Type()).Elem()
+	copied.Set(v)
+	harmless(copied, safe)
+	return copied
 }
 
 // Cells is Line for a drawing in characters: each character that it leaves is
