@@ -13,11 +13,13 @@ import (
 
 	"socketlab/lab/diagram"
 	"socketlab/lab/trace"
+	"socketlab/models"
 	"socketlab/models/all"
 )
 
 // TestPictures records each scene that a document shows once more, and compares
-// what is drawn with the picture that is there: docs/diagrams/SCENE-MODEL.svg.
+// what is drawn with the picture that is there: docs/diagrams/SCENE-MODEL.svg, or
+// SCENE-MODEL+MODEL.svg of several side by side.
 func TestPictures(t *testing.T) {
 	lab, err := exec.LookPath("lab")
 	if err != nil {
@@ -32,24 +34,35 @@ func TestPictures(t *testing.T) {
 			t.Parallel()
 			cut := strings.LastIndexByte(name, '-')
 			scene, found := trace.Find(name[:cut])
-			model, err := all.Named(name[cut+1:])
-			if !found || err != nil {
+			if !found {
 				t.Fatalf("%s shows diagrams/%s.svg, which is no SCENE-MODEL.svg", shown[name], name)
 			}
-			needsModel(t, model.Name)
-			cmd := traceCmd{Model: modelFlag{model}}
-			server, err := cmd.server(scene)
-			if err != nil {
-				t.Fatal(err)
-			}
-			server.Command[0] = lab
-			recording, err := trace.Record(t.Context(), trace.Options{
-				Scene: scene.Name, Server: server, Calls: trace.BestCalls(server), Timeout: time.Minute,
-			})
-			if err != nil {
-				t.Fatal(err)
+			var sides diagram.Sides
+			var recording trace.Recording
+			for _, named := range strings.Split(name[cut+1:], "+") {
+				model, err := all.Named(named)
+				if err != nil {
+					t.Fatalf("%s shows diagrams/%s.svg: %v", shown[name], name, err)
+				}
+				needsModel(t, model.Name)
+				cmd := traceCmd{Model: modelsFlag{[]models.Model{model}}}
+				servers, err := cmd.servers(scene)
+				if err != nil {
+					t.Fatal(err)
+				}
+				servers[0].Command[0] = lab
+				recording, err = trace.Record(t.Context(), trace.Options{Scene: scene.Name, Server: servers[0], Timeout: time.Minute})
+				if err != nil {
+					t.Fatal(err)
+				}
+				sides = append(sides, recording.Trace)
 			}
 			fresh, err := recording.Normal("svg")
+			if len(sides) > 1 && err == nil {
+				var b strings.Builder
+				err = sides.Normalise().SVG(&b)
+				fresh = b.String()
+			}
 			if err != nil {
 				t.Fatal(err)
 			}

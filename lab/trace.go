@@ -22,7 +22,7 @@ import (
 )
 
 type traceCmd struct {
-	Model   modelFlag     `predictor:"model" placeholder:"NAME" help:"Which model; lab models lists them."`
+	Model   modelsFlag    `predictor:"models" placeholder:"NAME,…" help:"Which model; several, and a command, are drawn side by side. lab models lists them."`
 	Scene   string        `default:"open" predictor:"scene" placeholder:"NAME" help:"What to play (${default}); list shows what there is."`
 	Watch   bool          `help:"Play no scene: draw what happens while you play with the server, until Ctrl-C."`
 	Port    uint16        `placeholder:"PORT" help:"Which port the server gets; without it, a free one."`
@@ -46,6 +46,7 @@ Examples:
   lab trace --scene=list
   lab trace --model=select                                the three-way handshake
   lab trace --model=blocking --scene=two-clients          who waits where
+  lab trace --model=blocking,process --scene=two-clients  the same, side by side
   lab trace --scene=close-late --format=svg -o late.svg -- ./server {port}
   lab trace --model=poll --scene=echo --format=pcapng -o echo.pcapng   for Wireshark
   lab trace --model=tls --scene=tls-open                  who sees what of TLS
@@ -83,29 +84,30 @@ func (cmd *traceCmd) Run(color colorFlag) error {
 	if !found {
 		return wrong("no scene %q; there are %s", cmd.Scene, strings.Join(sceneNames(), ", "))
 	}
-	spec, err := cmd.server(scene)
+	servers, err := cmd.servers(scene)
 	if err != nil {
 		return err
 	}
-	spec.Port = cmd.Port
 	ctx, stop := untilInterrupt()
 	defer stop()
-	recording, err := trace.Record(ctx, trace.Options{
-		Scene: scene.Name, Server: spec, Calls: trace.BestCalls(spec), Timeout: cmd.Timeout, TLS: cmd.secrets(),
-	})
-	if ctx.Err() != nil {
-		return interrupted{}
+	var recordings []trace.Recording
+	for _, spec := range servers {
+		recording, err := trace.Record(ctx, trace.Options{Scene: scene.Name, Server: spec, Timeout: cmd.Timeout, TLS: cmd.secrets()})
+		if ctx.Err() != nil {
+			return interrupted{}
+		}
+		if err != nil {
+			return err
+		}
+		recordings = append(recordings, recording)
 	}
-	if err != nil {
-		return err
-	}
-	return cmd.save(recording, color)
+	return cmd.save(recordings, color)
 }
 
-// save puts the recording where it goes.
-func (cmd *traceCmd) save(recording trace.Recording, color colorFlag) error {
+// save puts the recordings where they go.
+func (cmd *traceCmd) save(recordings []trace.Recording, color colorFlag) error {
 	var drawn bytes.Buffer
-	if err := cmd.draw(&drawn, recording, color); err != nil {
+	if err := cmd.draw(&drawn, recordings, color); err != nil {
 		return err
 	}
 	if cmd.Output == "" {
@@ -123,29 +125,48 @@ func (cmd *traceCmd) hasRoom() error {
 	return report.Target{File: cmd.Output}.Try()
 }
 
-// server is how to start what the scene is played with.
-func (cmd *traceCmd) server(scene trace.Scene) (subject.Spec, error) {
-	model := cmd.Model.Model
-	switch {
-	case len(cmd.Command) > 0 && model.Serve != nil:
-		return subject.Spec{}, wrong("one diagram shows one server: --model=%s or the command, not both", model.Name)
-	case len(cmd.Command) > 0 && scene.Service != cmd.Service:
-		return subject.Spec{}, wrong("the scene %s needs a server of the service %s; if the command is one, say --service=%s", scene.Name, scene.Service, scene.Service)
-	case len(cmd.Command) > 0 && scene.TLS && cmd.TLS == "":
-		return subject.Spec{}, wrong("the scene %s is over TLS: say with --tls=CA who has signed the command's certificate; lab certs makes both", scene.Name)
-	case len(cmd.Command) > 0:
-		return subject.Spec{Name: filepath.Base(cmd.Command[0]), Kind: "command", Limit: cmd.Limit, Command: cmd.Command}, nil
-	case model.Serve == nil:
-		return subject.Spec{}, wrong("which server? say --model=NAME, or give a command after --; there are %s", strings.Join(all.Names(), ", "))
+// servers are how to start those that the scene is played with.
+func (cmd *traceCmd) servers(scene trace.Scene) (servers []subject.Spec, err error) {
+	if len(cmd.Command) > 0 && scene.Service != cmd.Service {
+		return nil, wrong("the scene %s needs a server of the service %s; if the command is one, say --service=%s", scene.Name, scene.Service, scene.Service)
 	}
-	if model.TLS != scene.TLS {
-		return subject.Spec{}, wrong("the scene %s is not for the model %s: the scenes tls-… are played over TLS, by --model=tls, and the others over TCP", scene.Name, model.Name)
+	if len(cmd.Command) > 0 && scene.TLS && cmd.TLS == "" {
+		return nil, wrong("the scene %s is over TLS: say with --tls=CA who has signed the command's certificate; lab certs makes both", scene.Name)
 	}
 	flags := []string{"--service=" + scene.Service}
 	if scene.Backlog > 0 {
 		flags = append(flags, "--backlog="+strconv.Itoa(scene.Backlog))
 	}
-	return subject.Model(model, flags...)
+	for _, model := range cmd.Model.models {
+		if model.TLS != scene.TLS {
+			return nil, wrong("the scene %s is not for the model %s: the scenes tls-… are played over TLS, by --model=tls, and the others over TCP", scene.Name, model.Name)
+		}
+		spec, err := subject.Model(model, flags...)
+		if err != nil {
+			return nil, err
+		}
+		servers = append(servers, spec)
+	}
+	if len(cmd.Command) > 0 {
+		servers = append(servers, subject.Spec{Name: filepath.Base(cmd.Command[0]), Kind: "command", Limit: cmd.Limit, Command: cmd.Command})
+	}
+	single := ""
+	switch {
+	case cmd.Watch:
+		single = "--watch"
+	case cmd.Port != 0:
+		single = "--port"
+	case cmd.Format == "perfetto" || cmd.Format == "pcapng":
+		single = "--format=" + cmd.Format
+	}
+	switch {
+	case len(servers) == 0:
+		return nil, wrong("which server? say --model=NAME, or give a command after --; there are %s", strings.Join(all.Names(), ", "))
+	case len(servers) > 1 && single != "":
+		return nil, wrong("%s is for one server, and %d are given", single, len(servers))
+	}
+	servers[0].Port = cmd.Port
+	return servers, nil
 }
 
 // secrets are what the clients of a command know of TLS. For a model they are
@@ -157,23 +178,37 @@ func (cmd *traceCmd) secrets() *certs.Client {
 	return &certs.Client{CA: cmd.TLS, Cert: cmd.Cert, Key: cmd.Key}
 }
 
-// draw writes the recording in the format that was asked for.
-func (cmd *traceCmd) draw(w io.Writer, r trace.Recording, color colorFlag) error {
+// draw writes the recordings in the format that was asked for: several side by
+// side.
+func (cmd *traceCmd) draw(w io.Writer, recordings []trace.Recording, color colorFlag) error {
 	style := color.style()
 	drawn := diagram.Style{Color: style.Color && cmd.Output == "", Width: style.Width}
-	switch cmd.Format {
-	case "mermaid":
-		return r.Trace.Mermaid(w)
-	case "svg":
-		return r.Trace.SVG(w, drawn)
-	case "json":
-		return r.Trace.JSON(w)
-	case "perfetto":
-		return r.Trace.Perfetto(w)
-	case "pcapng":
-		return r.PCAPNG(w)
+	var sides diagram.Sides
+	for _, r := range recordings {
+		sides = append(sides, r.Trace)
 	}
-	return r.Trace.Text(w, drawn)
+	one, several := recordings[0].Trace, len(sides) > 1
+	switch {
+	case cmd.Format == "mermaid" && several:
+		return sides.Mermaid(w)
+	case cmd.Format == "mermaid":
+		return one.Mermaid(w)
+	case cmd.Format == "svg" && several:
+		return sides.SVG(w)
+	case cmd.Format == "svg":
+		return one.SVG(w, drawn)
+	case cmd.Format == "json" && several:
+		return sides.JSON(w)
+	case cmd.Format == "json":
+		return one.JSON(w)
+	case cmd.Format == "perfetto":
+		return one.Perfetto(w)
+	case cmd.Format == "pcapng":
+		return recordings[0].PCAPNG(w)
+	case several:
+		return sides.Text(w, drawn)
+	}
+	return one.Text(w, drawn)
 }
 
 func listScenes() error {

@@ -18,11 +18,11 @@ import (
 // drawn as it grows goes to standard output, unless that is for the file of
 // another format.
 func (cmd *traceCmd) watch(color colorFlag) error {
-	spec, err := cmd.server(trace.Scene{Name: "watch", Service: cmd.Service})
+	servers, err := cmd.servers(trace.Scene{Name: "watch", Service: cmd.Service})
 	if err != nil {
 		return err
 	}
-	spec.Port = cmd.Port
+	spec := servers[0]
 	saves := cmd.Output != "" || cmd.Format != "text"
 	style := color.style()
 	w := trace.Watching{
@@ -53,5 +53,5 @@ func (cmd *traceCmd) watch(color colorFlag) error {
 	if err != nil || !saves {
 		return err
 	}
-	return cmd.save(recording, color)
+	return cmd.save([]trace.Recording{recording}, color)
 }

@@ -2,6 +2,7 @@ package diagram
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,6 +36,9 @@ func (p *planner) findClients() {
 			p.conns[id]++
 		}
 	}
+	for conn, id := range p.Owners {
+		claim(conn, id)
+	}
 	for _, e := range p.Events {
 		if c := e.Call; c != nil && slices.Contains(clients, c.Actor) {
 			claim(c.Conn, c.Actor)
@@ -61,6 +65,9 @@ func (p *planner) findColumns(most int) {
 	most = max(most, 2)
 	if clients, threads := all[ClientProgram], all[ServerThread]; clients+threads > most {
 		fair := max(1, min(most-1, most*clients/(clients+threads)))
+		if p.guests > 0 {
+			fair = p.guests
+		}
 		room[ClientProgram], room[ServerThread] = fair, most-fair
 	}
 	late := p.late()
@@ -77,6 +84,9 @@ func (p *planner) findColumns(most int) {
 			p.columns[last].folded = true
 			p.columns[last].late = false
 			p.columns[last].name = text.Count(all[a.Kind]-room[a.Kind]+1, "more", "more")
+			if room[a.Kind] == 1 && a.Kind == ServerThread && p.guests > 0 {
+				p.columns[last].name = fmt.Sprintf("%s + %d", p.first(ServerThread), all[a.Kind]-1)
+			}
 			p.life[last] = idle
 		default:
 			p.columns = append(p.columns, column{name: a.Name, kind: a.Kind, late: late[a.ID]})
@@ -89,6 +99,12 @@ func (p *planner) findColumns(most int) {
 		}
 		p.place[a.ID] = last
 	}
+}
+
+// first is the name of the first of its kind.
+func (p *planner) first(kind ActorKind) string {
+	i := slices.IndexFunc(p.Actors, func(a Actor) bool { return a.Kind == kind })
+	return p.Actors[i].Name
 }
 
 // late are those who begin while the scene runs, or are threads that do nothing

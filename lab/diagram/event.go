@@ -25,6 +25,8 @@ type Trace struct {
 
 	Actors []Actor `json:"actors"` // the columns, from left to right
 	Events []Event `json:"events"` // in order of time; no effect before its cause
+
+	Owners map[int]string `json:"-"` // whose each connection is, where the calls that show it are left out
 }
 
 // A Rung is how well the segments were seen.
@@ -76,6 +78,8 @@ type Segment struct {
 	Records    []records.Record `json:"records,omitempty"` // of TLS, complete with this segment
 	Retransmit bool             `json:"retransmit,omitempty"`
 	Inferred   bool             `json:"inferred,omitempty"` // not seen, concluded: drawn dashed
+
+	Label string `json:"-"` // what stands on its arrow, where not all is to be said; "": all
 }
 
 // A Call is a system call of a client's or the server's.

@@ -2,6 +2,8 @@ package diagram
 
 import (
 	"slices"
+
+	"socketlab/lab/text"
 )
 
 // A planner goes through the moments and remembers who is doing what.
@@ -15,6 +17,8 @@ type planner struct {
 	open   [][]open       // by column: calls that have not returned
 	life   []lane         // by column: what it does outside of calls
 	queue  int            // length of the accept queue
+	terse  bool           // nothing is said of a call that returns
+	guests int            // clients that have columns before all others; 0: as many as is fair
 }
 
 type open struct {
@@ -36,7 +40,36 @@ func (t Trace) layout(width, margin int) plan {
 	p := &planner{Trace: t, plan: plan{width: width}}
 	p.findClients()
 	p.findColumns((width - margin - leastGap - leastLast) / leastWidth)
-	moments := t.moments()
+	return p.draw(margin)
+}
+
+// beside is layout for one of several, in few characters: clients have columns
+// of their own before the server's threads have.
+func (t Trace) beside(width int) plan { return t.narrow(width, false) }
+
+// terse is beside without the results of calls.
+func (t Trace) terse(width int) plan { return t.narrow(width, true) }
+
+func (t Trace) narrow(width int, terse bool) plan {
+	p := &planner{Trace: t, plan: plan{width: width}, terse: terse}
+	p.findClients()
+	for _, a := range p.Actors {
+		if a.Kind == ClientProgram && p.guests < 3 {
+			p.guests++
+		}
+	}
+	p.merged = true
+	for i, a := range p.Actors {
+		if a.Kind == ServerKernel {
+			p.Actors[i].Name = "kernel"
+		}
+	}
+	p.findColumns(p.guests + max(1, (width-leastGap-leastLast-leastWidth*p.guests)/(2*leastWidth)))
+	return p.draw(0)
+}
+
+func (p *planner) draw(margin int) plan {
+	moments := p.Trace.moments()
 	for i := 0; i < len(moments); i++ {
 		m, atOnce := moments[i], false
 		if i+1 < len(moments) {
@@ -48,7 +81,7 @@ func (t Trace) layout(width, margin int) plan {
 			i++
 		}
 	}
-	p.spread(width, margin)
+	p.spread(p.width, margin)
 	return p.plan
 }
 
@@ -61,6 +94,14 @@ func (p *planner) add(m moment, atOnce bool) {
 		s := e.Segment
 		from, to := p.end(s.Conn, s.FromClient), p.end(s.Conn, !s.FromClient)
 		r.arrow = &arrow{*s, from, to, p.which(s.Conn, p.end(s.Conn, true))}
+	case e.Call != nil && m.returns && p.terse:
+		p.returns(m)
+		if n := len(p.rows); n > 0 && p.rows[n-1].silent() { // so that its bar ends here
+			p.rows[n-1].lanes = p.lanes()
+		} else {
+			p.rows = append(p.rows, row{at: m.at, lanes: p.lanes()})
+		}
+		return
 	case e.Call != nil && m.returns:
 		say(p.returns(m))
 	case e.Call != nil:
@@ -75,6 +116,9 @@ func (p *planner) add(m moment, atOnce bool) {
 			quick, text = at, text+" = "+e.Call.Result
 		} else {
 			p.open[at] = append(p.open[at], open{m.index, len(p.rows), e.Call.Slept, e.Call.Actor})
+		}
+		if p.terse && p.besideArrow(label{at, "call", text, false}) {
+			return
 		}
 		say(at, "call", text)
 	case e.State != nil:
@@ -92,6 +136,10 @@ func (p *planner) add(m moment, atOnce bool) {
 			p.queue = e.Queue.Length
 		}
 		at := p.end(e.Queue.Conn, false)
+		if p.terse {
+			r.labels = []label{{at, "queue", e.Queue.short(), true}}
+			break
+		}
 		if p.joins(label{at, "queue", text, false}, e.Queue.Conn) {
 			return
 		}
@@ -118,19 +166,41 @@ func (p *planner) add(m moment, atOnce bool) {
 	p.rows = append(p.rows, r)
 }
 
+// besideArrow puts what a thread of the server's begins beside the arrow above,
+// if nothing stands there.
+func (p *planner) besideArrow(l label) bool {
+	i := len(p.rows) - 1
+	if i > 0 && p.rows[i].silent() {
+		i--
+	}
+	room := 24
+	if p.width < 45 {
+		room = 8
+	}
+	if i < 0 || p.rows[i].arrow == nil || len(p.rows[i].labels) > 0 || p.columns[l.column].kind != ServerThread || text.Width(l.text) > room {
+		return false
+	}
+	p.rows = p.rows[:i+1]
+	p.rows[i].labels, p.rows[i].lanes = []label{l}, p.lanes()
+	return true
+}
+
+// silent rows only change what columns do.
+func (r row) silent() bool { return r.arrow == nil && len(r.labels) == 0 }
+
 // returns closes a call. Far from its beginning, or beside another one, the
 // result says whose it is.
-func (p *planner) returns(m moment) (at int, kind, text string) {
+func (p *planner) returns(m moment) (at int, kind, words string) {
 	at, prefix := p.of(m.event.Call.Actor)
-	text = "= " + m.event.Call.Result
+	words = "= " + m.event.Call.Result
 	i := slices.IndexFunc(p.open[at], func(o open) bool { return o.index == m.index })
 	if i < 0 || len(p.open[at]) > 1 || len(p.rows)-p.open[at][i].row > 6 {
-		text = m.event.Call.Name + " " + text
+		words = m.event.Call.Name + " " + words
 	}
 	if i >= 0 {
 		p.open[at] = slices.Delete(p.open[at], i, i+1)
 	}
-	return at, "call", prefix + text
+	return at, "call", prefix + words
 }
 
 // joins puts what follows at once from a segment beside its arrow: a state of

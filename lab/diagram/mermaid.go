@@ -18,7 +18,7 @@ func (t Trace) Mermaid(w io.Writer) error {
 		return err
 	}
 	t = t.shown(false).folded()
-	m := mermaid{planner: planner{Trace: t, plan: plan{width: pictureWidth}}, out: bufio.NewWriter(w)}
+	m := mermaid{planner: planner{Trace: t, plan: plan{width: pictureWidth}}, out: bufio.NewWriter(w), side: "a"}
 	m.findClients()
 	m.findColumns(len(m.Actors) + 2)
 	m.say("sequenceDiagram")
@@ -26,16 +26,8 @@ func (t Trace) Mermaid(w io.Writer) error {
 	for i, c := range m.columns {
 		m.say("    participant a%d as %s", i, entities(c.name))
 	}
-	moments := t.moments()
-	for i := 0; i < len(moments); i++ {
-		now := moments[i]
-		if c := now.event.Call; c != nil && !c.Slept && i+1 < len(moments) &&
-			moments[i+1].returns && moments[i+1].index == now.index {
-			i++ // it returned at once: one arrow
-			m.call(c, c.begins()+" = "+c.Result)
-			continue
-		}
-		m.moment(now)
+	for moments := t.moments(); len(moments) > 0; {
+		moments = moments[m.next(moments):]
 	}
 	over := "a0"
 	if last := len(m.columns) - 1; last > 0 {
@@ -51,8 +43,23 @@ func (t Trace) Mermaid(w io.Writer) error {
 
 type mermaid struct {
 	planner
-	out *bufio.Writer
+	out  *bufio.Writer
+	side string // a letter that the names of its columns begin with
 }
+
+// next writes the first moment, and the second too if it is the return of a call
+// that did not sleep: one arrow. It returns how many it has written.
+func (m *mermaid) next(moments []moment) int {
+	c := moments[0].event.Call
+	if c != nil && !c.Slept && len(moments) > 1 && moments[1].returns && moments[1].index == moments[0].index {
+		m.call(c, c.begins()+" = "+c.Result)
+		return 2
+	}
+	m.moment(moments[0])
+	return 1
+}
+
+func (m *mermaid) column(at int) string { return fmt.Sprintf("%s%d", m.side, at) }
 
 func (m *mermaid) say(format string, args ...any) { fmt.Fprintf(m.out, format+"\n", args...) }
 
@@ -64,17 +71,17 @@ func (m *mermaid) moment(now moment) {
 			way = "-->>"
 		}
 		from, to := m.end(s.Conn, s.FromClient), m.end(s.Conn, !s.FromClient)
-		m.say("    a%d%sa%d: %s", from, way, to, entities(m.which(s.Conn, m.end(s.Conn, true))+s.texts()[0]))
+		m.say("    %s%s%s: %s", m.column(from), way, m.column(to), entities(m.which(s.Conn, m.end(s.Conn, true))+s.texts()[0]))
 	case e.Call != nil && now.returns:
 		at, _ := m.of(e.Call.Actor)
-		m.say("    a%d->>a%d: %s", m.kernel(at), at, entities(e.Call.Name+" = "+e.Call.Result))
+		m.say("    %s->>%s: %s", m.column(m.kernel(at)), m.column(at), entities(e.Call.Name+" = "+e.Call.Result))
 		if e.Call.Slept {
-			m.say("    deactivate a%d", at)
+			m.say("    deactivate %s", m.column(at))
 		}
 	case e.Call != nil:
 		m.call(e.Call, e.Call.begins())
 		if at, _ := m.of(e.Call.Actor); e.Call.Slept {
-			m.say("    activate a%d", at)
+			m.say("    activate %s", m.column(at))
 		}
 	case e.State != nil:
 		at := m.end(e.State.Conn, e.State.Client)
@@ -89,7 +96,7 @@ func (m *mermaid) moment(now moment) {
 		at, _ := m.of(e.Life.Actor)
 		m.note(at, e.Life.text(m.name))
 	case e.Note != nil && e.Note.Actor == "":
-		m.say("    Note over a0,a%d: %s", len(m.columns)-1, entities("("+e.Note.Text+")"))
+		m.say("    Note over %s,%s: %s", m.column(0), m.column(len(m.columns)-1), entities("("+e.Note.Text+")"))
 	case e.Note != nil:
 		at, _ := m.of(e.Note.Actor)
 		m.note(at, "("+e.Note.Text+")")
@@ -99,10 +106,12 @@ func (m *mermaid) moment(now moment) {
 // call is an arrow from a program to its kernel.
 func (m *mermaid) call(c *Call, text string) {
 	at, _ := m.of(c.Actor)
-	m.say("    a%d->>a%d: %s", at, m.kernel(at), entities(text))
+	m.say("    %s->>%s: %s", m.column(at), m.column(m.kernel(at)), entities(text))
 }
 
-func (m *mermaid) note(at int, text string) { m.say("    Note over a%d: %s", at, entities(text)) }
+func (m *mermaid) note(at int, text string) {
+	m.say("    Note over %s: %s", m.column(at), entities(text))
+}
 
 // kernel is the column of a program's kernel, or its own if that is drawn as
 // one with it.

@@ -24,7 +24,7 @@ func (t Trace) SVG(w io.Writer, s Style) error {
 		margin = marginWidth
 	}
 	out := bufio.NewWriter(w)
-	d := picture{plan: t.layout(pictureWidth, margin), out: out, id: "d" + hash(t.title())}
+	d := picture{plan: t.layout(pictureWidth, margin), out: out, id: "d" + hash(t.title()), left: padding}
 	d.draw(t, s)
 	return out.Flush()
 }
@@ -43,10 +43,12 @@ const (
 
 type picture struct {
 	plan
-	out  *bufio.Writer
-	id   string
-	y    float64   // how far down it is drawn
-	rowY []float64 // of each row's arrow, or the middle of its first line
+	out   *bufio.Writer
+	id    string
+	y     float64   // how far down it is drawn
+	rowY  []float64 // of each row's arrow, or the middle of its first line
+	left  float64   // where its columns begin
+	width float64   // on a slide: of its columns; 0: all
 }
 
 // hash keeps ids apart when several pictures stand on one page: FNV-1a.
@@ -104,13 +106,7 @@ func (d *picture) draw(t Trace, s Style) {
 	height := bottom + padding + float64((len(footer)+1)*lineHeight) + padding/2
 	width := float64(max(d.used, d.headline()))*cell + 2*padding
 
-	fmt.Fprintf(d.out, `<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="%s-t %s-d" viewBox="0 0 %.0f %.0f" width="%.0f" height="%.0f" font-family="ui-monospace,Menlo,'DejaVu Sans Mono',Consolas,monospace" font-size="%d">`+"\n",
-		d.id, d.id, width, height, width, height, fontSize)
-	fmt.Fprintf(d.out, "<title id=\"%s-t\">%s</title>\n<desc id=\"%s-d\">%s</desc>\n", d.id, text.XML(t.title()), d.id, text.XML(d.story(t)))
-	fmt.Fprintf(d.out, "<style>text{white-space:pre}%s</style>\n", sheet)
-	fmt.Fprintf(d.out, `<defs><pattern id="%s-h" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect class="paper" width="7" height="7" fill="#fff3c4"/><path class="hatch" d="M0 0V7" stroke="#9a6700" stroke-width="3.5"/></pattern></defs>`+"\n", d.id)
-	fmt.Fprintf(d.out, `<rect class="back" width="%.0f" height="%.0f" fill="#fff"/>`+"\n", width, height)
-
+	openSVG(d.out, d.id, width, height, width, height, t.title(), d.story(t))
 	for i, line := range title {
 		d.text(padding, padding+20+float64(i*(lineHeight+6)), "ink life", line, ` font-size="20"`)
 	}
@@ -134,11 +130,21 @@ func (d *picture) draw(t Trace, s Style) {
 	fmt.Fprintln(d.out, "</svg>")
 }
 
+// openSVG begins a picture, so large in its own units and in pixels.
+func openSVG(out io.Writer, id string, width, height, right, bottom float64, title, story string) {
+	fmt.Fprintf(out, `<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="%s-t %s-d" viewBox="0 0 %.0f %.0f" width="%.0f" height="%.0f" font-family="ui-monospace,Menlo,'DejaVu Sans Mono',Consolas,monospace" font-size="%d">`+"\n",
+		id, id, width, height, right, bottom, fontSize)
+	fmt.Fprintf(out, "<title id=\"%s-t\">%s</title>\n<desc id=\"%s-d\">%s</desc>\n", id, text.XML(title), id, text.XML(story))
+	fmt.Fprintf(out, "<style>text{white-space:pre}%s</style>\n", sheet)
+	fmt.Fprintf(out, `<defs><pattern id="%s-h" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect class="paper" width="7" height="7" fill="#fff3c4"/><path class="hatch" d="M0 0V7" stroke="#9a6700" stroke-width="3.5"/></pattern></defs>`+"\n", id)
+	fmt.Fprintf(out, `<rect class="back" width="%.0f" height="%.0f" fill="#fff"/>`+"\n", width, height)
+}
+
 // headline is how many characters a line of the title or the footer has.
 func (d *picture) headline() int { return max(d.used, 80) }
 
 // x is the middle of a character.
-func (d *picture) x(column int) float64 { return padding + (float64(column)+0.5)*cell }
+func (d *picture) x(column int) float64 { return d.left + (float64(column)+0.5)*cell }
 
 func (d *picture) text(x, y float64, class, words, more string) {
 	ink := "#1f2328"
@@ -210,7 +216,7 @@ func (d *picture) row(i int, r row, s Style) {
 	for _, l := range r.labels {
 		x, lines := d.put(r, l)
 		for i, line := range lines {
-			d.label(padding+float64(x)*cell, y+5.5+float64(i*lineHeight), "ink "+l.kind, line)
+			d.label(d.left+float64(x)*cell, y+5.5+float64(i*lineHeight), "ink "+l.kind, line)
 		}
 	}
 }
@@ -228,9 +234,20 @@ func (d *picture) arrow(a *arrow, y float64) {
 	if a.Inferred {
 		dashes = ` stroke-dasharray="9 7"`
 	}
-	words := d.fit(a, 4)
-	d.label(d.middle(a, words), y-8, "ink", words)
+	frame := 4
+	if d.width > 0 {
+		frame = 2
+	}
+	words := d.fit(a, frame)
+	if d.width == 0 {
+		d.label(d.middle(a, words), y-8, "ink", words)
+	}
 	d.stroke(class, from+8*way, y, to-16*way, y, ` stroke-width="2.5"`+dashes)
+	if d.width > 0 { // on a slide, where rows are low, it stands on the line
+		x := d.middle(a, words)
+		fmt.Fprintf(d.out, `<rect class="back" x="%.1f" y="%.1f" width="%.1f" height="%d" fill="#fff"/>`+"\n", x-1, y-9, float64(text.Width(words))*cell+2, fontSize+2)
+		d.text(x, y+5.5, "ink", words, "")
+	}
 	fmt.Fprintf(d.out, `<path class="%s" d="M%.1f %.1fl%.1f -7v14z" fill="%s"/>`+"\n", head, to-8*way, y, -14*way, color)
 }
 
@@ -248,9 +265,10 @@ func (d *picture) middle(a *arrow, words string) float64 {
 }
 
 // signs draws the legend, with the bars themselves instead of their signs.
-func (d *picture) signs() {
-	x := float64(padding)
-	for _, item := range d.legend() {
+func (d *picture) signs() { d.signsOf(d.legend(), padding) }
+
+func (d *picture) signsOf(legend []string, x float64) {
+	for _, item := range legend {
 		sign, words, _ := strings.Cut(item, " ")
 		switch sign {
 		case "╌>":
@@ -270,6 +288,10 @@ func (d *picture) signs() {
 
 // story tells the picture to those who do not see it.
 func (d *picture) story(t Trace) string {
+	return d.rowsStory() + strings.Join(t.footer(), ". ") + "."
+}
+
+func (d *picture) rowsStory() string {
 	var b strings.Builder
 	for _, r := range d.rows {
 		if a := r.arrow; a != nil {
@@ -282,5 +304,5 @@ func (d *picture) story(t Trace) string {
 			b.WriteString(l.text + ". ")
 		}
 	}
-	return b.String() + strings.Join(t.footer(), ". ") + "."
+	return b.String()
 }

@@ -123,6 +123,12 @@ func (p page) emit(l *line) {
 
 // header writes the names, each above its line.
 func (p page) header() {
+	for _, l := range p.names() {
+		p.emit(l)
+	}
+}
+
+func (p page) names() (lines []*line) {
 	level, most := p.levels()
 	for at := most; at >= 0; at-- {
 		l := p.line()
@@ -134,11 +140,18 @@ func (p page) header() {
 				l.write(c.x, signs[idle], dim)
 			}
 		}
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+func (p page) row(r row) {
+	for _, l := range p.lines(r) {
 		p.emit(l)
 	}
 }
 
-func (p page) row(r row) {
+func (p page) lines(r row) []*line {
 	l := p.line()
 	if p.style.Times {
 		l.write(0, fmt.Sprintf("%8s", elapsed(r.at)), dim)
@@ -161,9 +174,7 @@ func (p page) row(r row) {
 			lines[i].write(x-1, " "+part+" ", "").write(x, part, colors[label.kind])
 		}
 	}
-	for _, l := range lines {
-		p.emit(l)
-	}
+	return lines
 }
 
 var signs = map[lane]string{absent: "", idle: "│", busy: "┃", brief: "┃", asleep: "▒", zombie: "┊"}

@@ -64,7 +64,11 @@ func (p *planner) spread(width, margin int) {
 	for _, c := range p.columns {
 		sum += c.width
 	}
-	for _, keep := range keeps {
+	limits := keeps
+	if p.terse {
+		limits = []keep{{12, 30, 20, 24}, {4, 14, 3, 11}}
+	}
+	for _, keep := range limits {
 		for ; sum > width; sum-- {
 			widest := -1
 			for i, c := range p.columns {

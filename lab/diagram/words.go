@@ -33,6 +33,16 @@ func (s Segment) texts() []string {
 	if s.Retransmit {
 		head += " again"
 	}
+	switch again := strings.TrimPrefix(head, s.Flags); {
+	case s.Label == handshake:
+		return []string{handshake, "handshake", "opens…", "…"}
+	case s.Label == dataOnly && len(s.Data) > 0:
+		return []string{quote(s.Data, s.Len, 32) + again, quote(s.Data, s.Len, 16), quote(s.Data, s.Len, 8), "…"}
+	case s.Label == dataOnly:
+		return []string{text.Count(s.Len, "byte", "bytes") + again, "…"}
+	case s.Label != "":
+		return []string{s.Label + again, s.Label, "…"}
+	}
 	numbers := fmt.Sprintf("%s seq=%d", head, s.Seq)
 	if strings.Contains(s.Flags, "ACK") {
 		numbers += fmt.Sprintf(" ack=%d", s.Ack)
@@ -120,6 +130,14 @@ func (q Queue) text() string {
 	return text.Count(q.Length, "byte waits here", "bytes wait here")
 }
 
+// short is text where there is little room.
+func (q Queue) short() string {
+	if q.Conn == 0 {
+		return q.text()
+	}
+	return text.Count(q.Length, "byte", "bytes") + " unread"
+}
+
 func (l Life) text(name func(id string) string) string {
 	text := l.Event
 	if l.By != "" {
@@ -135,6 +153,26 @@ func (l Life) text(name func(id string) string) string {
 }
 
 func (t Trace) title() string { return t.Scene + ": " + t.Subject }
+
+var rungs = map[Rung]string{
+	Captured:  "captured on lo",
+	Namespace: "captured on lo in a namespace of its own",
+	Inferred:  "inferred from the kernel's tables",
+}
+
+// sourceText says how the calls were seen.
+func (t Trace) sourceText() string {
+	source, known := map[string]string{
+		"":       "the server's calls were not seen",
+		"probes": "the server's calls come from the probes in models/sys",
+		"strace": "the server's calls come from strace",
+		"proc":   "the server's calls are samples of /proc: short ones are missed",
+	}[t.Source]
+	if !known {
+		source = "the server's calls come from " + t.Source
+	}
+	return source
+}
 
 // A tally counts what the footer speaks of.
 type tally struct{ segments, inferred, states, confirmed int }
@@ -164,12 +202,7 @@ func (t Trace) footer() []string {
 }
 
 func (t Trace) footerOf(n tally) []string {
-	rung := map[Rung]string{
-		Captured:  "captured on lo",
-		Namespace: "captured on lo in a namespace of its own",
-		Inferred:  "inferred from the kernel's tables",
-	}[t.Rung]
-	lines := []string{fmt.Sprintf("%s, %s, %d inferred", rung, text.Count(n.segments, "segment", "segments"), n.inferred)}
+	lines := []string{fmt.Sprintf("%s, %s, %d inferred", rungs[t.Rung], text.Count(n.segments, "segment", "segments"), n.inferred)}
 	if n.states > 0 {
 		line := "states follow from the segments (RFC 9293)"
 		if n.segments == 0 {
@@ -179,16 +212,7 @@ func (t Trace) footerOf(n tally) []string {
 		}
 		lines = append(lines, line)
 	}
-	source, known := map[string]string{
-		"":       "the server's calls were not seen",
-		"probes": "the server's calls come from the probes in models/sys",
-		"strace": "the server's calls come from strace",
-		"proc":   "the server's calls are samples of /proc: short ones are missed",
-	}[t.Source]
-	if !known {
-		source = "the server's calls come from " + t.Source
-	}
-	lines = append(lines, source)
+	lines = append(lines, t.sourceText())
 	for _, m := range t.Missing {
 		lines = append(lines, "missing: "+m)
 	}
