@@ -150,3 +150,32 @@ func experimented(t *testing.T, args ...string) experiment.Result {
 	}
 	return document.Experiments[0]
 }
+
+// At a terminal lab exp asks for a prediction, again if it is none of the
+// answers, and the verdict speaks of it.
+func TestExpAsks(t *testing.T) {
+	class := atTerminal(t, exec.Command("lab", "exp", "fin-or-rst"))
+	class.shows("your prediction [a–d, Enter to skip]: ")
+	class.types("maybe\n")
+	class.shows("your prediction [a–d, Enter to skip]: ")
+	class.types("A\n")
+	class.shows("d is right, and not a. ")
+	class.shows("a: recv returned them")
+	class.leaves(0)
+}
+
+// A lesson shows its text, and runs a command at Enter, none at s, and ends at q.
+func TestLessonSteps(t *testing.T) {
+	teacher := atTerminal(t, exec.Command("lab", "lesson", "2"))
+	teacher.shows("Lesson 2: opening and closing")
+	teacher.shows("$ lab exp backlog   [Enter, s, q] ")
+	teacher.types("s\n")
+	teacher.shows("$ lab exp count-the-close   [Enter, s, q] ")
+	teacher.types("\n")
+	teacher.shows("your prediction") // the experiment has the terminal
+	teacher.types("\n")
+	teacher.shows(" is right. ")
+	teacher.shows("$ lab exp fin-or-rst   [Enter, s, q] ")
+	teacher.types("q\n")
+	teacher.leaves(0)
+}

@@ -13,7 +13,7 @@ import (
 var price = Experiment{
 	Name: "price", Title: "what does a silent client cost?",
 	Lesson: 4, Takes: time.Second,
-	Models: []string{"process", "thread", "goroutine", "select", "epoll"},
+	Models: []string{"process", "thread", "goroutine", "select", "epoll"}, Own: true,
 	Look:   "memory, threads and descriptors for each client",
 	Why:    "A process has memory of its own, and in Go a runtime of its own. A thread has a stack that the kernel makes as it is touched. A goroutine begins with a stack of a few KiB. An event loop keeps an entry and a session. The kernel's own memory for the connection is the same for all of them.",
 	Read:   "proc_pid_smaps(5), Pss; docs/measuring.md",
@@ -32,8 +32,8 @@ var price = Experiment{
 			Run: func(r *Run) (int, string) {
 				most, dearest := int64(0), ""
 				costs := ""
-				for _, model := range r.Models {
-					s := r.Serve(model)
+				r.Servers(nil, func(s *Server) {
+					model := s.Name
 					first := s.Dial()
 					first.Ask("hello\n", patience)
 					before, memory := s.Tree(), pss(s)
@@ -48,11 +48,10 @@ var price = Experiment{
 						"descriptors", float64(after.Files-before.Files)/float64(n),
 						"its socket, in the kernel", socketSize())
 					costs += fmt.Sprintf(" %s %.1f,", model, float64(each)/1024)
-					if each > most {
+					if each > most && s.Spec.Kind == "model" {
 						most, dearest = each, model
 					}
-					s.Stop()
-				}
+				})
 				saw := map[string]int{"process": 0, "thread": 1, "goroutine": 2, "select": 3}
 				choice, known := saw[dearest]
 				if !known {

@@ -62,12 +62,17 @@ func (p *Program) Kill() {
 
 // Ended waits for its end, and says how it came: "exit code 0", "SIGPIPE".
 func (p *Program) Ended(within time.Duration) (how string, ok bool) {
+	timeout := time.After(within)
 	select {
 	case <-p.ended:
-		return ending(p.cmd.ProcessState), true
-	case <-time.After(within):
-		return "it runs", false
+	default:
+		select {
+		case <-p.ended:
+		case <-timeout:
+			return "it runs", false
+		}
 	}
+	return ending(p.cmd.ProcessState), true
 }
 
 // Pid is its process.

@@ -10,7 +10,7 @@ import (
 var scanCost = Experiment{
 	Name: "scan-cost", Title: "1 busy client among n silent ones: what does a request cost?",
 	Lesson: 1, Takes: 2 * time.Second, Alone: true,
-	Models: []string{"select", "poll", "epoll"},
+	Models: []string{"select", "poll", "epoll"}, Own: true,
 	Look:   "the server's CPU time for a request of the one busy client, as the silent ones become more",
 	Why:    "select and poll are told all descriptors in each call, and the kernel looks at each of them. Then the program walks over them, too, to find the one that is ready. epoll keeps the list in the kernel, and a descriptor that becomes ready puts itself on a second, short one.",
 	Read:   "select(2), poll(2), epoll(7)",
@@ -29,8 +29,8 @@ var scanCost = Experiment{
 			Run: func(r *Run) (int, string) {
 				var grew []string
 				sentence := ""
-				for _, model := range r.Models {
-					s := r.Serve(model)
+				r.Servers(nil, func(s *Server) {
+					model := s.Name
 					busy := s.Dial()
 					var silent []*Client
 					xs, ys := []float64{0}, []float64{perRequest(r, s, busy)}
@@ -43,11 +43,12 @@ var scanCost = Experiment{
 					for _, c := range silent {
 						c.Close()
 					}
-					s.Stop()
 					base, each := ys[0], max(0, slope(xs, ys))
 					double := "never"
 					if each*float64(most) > base/3 {
-						grew = append(grew, model)
+						if s.Spec.Kind == "model" {
+							grew = append(grew, model)
+						}
 						double = fmt.Sprintf("from %.0f silent ones on", base/each)
 					}
 					r.Column(model,
@@ -56,7 +57,7 @@ var scanCost = Experiment{
 						"for each silent one", fmt.Sprintf("%.1f ns", 1000*each),
 						"costs twice as much", double)
 					sentence += fmt.Sprintf("%s: %.1f µs + %.1f ns for each silent client. ", model, base, 1000*each)
-				}
+				})
 				saw := map[string]int{"": 0, "select": 1, "select poll": 2, "select poll epoll": 3}
 				if choice, known := saw[strings.Join(grew, " ")]; known {
 					return choice, strings.TrimSpace(sentence)

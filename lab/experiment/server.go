@@ -1,7 +1,9 @@
 package experiment
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -277,10 +279,11 @@ func (s *Server) Children() (all []proc.Process) {
 	return all
 }
 
-// sleepsIn is the system call that the first thread of a process sleeps in.
+// sleepsIn is the system call that the first thread of a process sleeps in. Its
+// number is -1 if it sleeps in none, or has ended.
 func (r *Run) sleepsIn(pid int) proc.Syscall {
 	call, err := proc.ThreadOf(pid, pid).Syscall()
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		r.Lacks("the kernel does not show in which call a process sleeps: %v", err)
 	}
 	return call
