@@ -14,10 +14,10 @@ var price = Experiment{
 	Name: "price", Title: "what does a silent client cost?",
 	Lesson: 4, Takes: time.Second,
 	Models: []string{"process", "thread", "goroutine", "select", "epoll"}, Own: true,
-	Look:   "memory, threads and descriptors for each client",
-	Why:    "A process has memory of its own, and in Go a runtime of its own. A thread has a stack that the kernel makes as it is touched. A goroutine begins with a stack of a few KiB. An event loop keeps an entry and a session. The kernel's own memory for the connection is the same for all of them.",
-	Read:   "proc_pid_smaps(5), Pss; docs/measuring.md",
-	Page:   "models/process/process.go:sys.Start(",
+	Look: "memory, threads and descriptors for each client",
+	Why:  "A process has memory of its own, and in Go a runtime of its own. A thread has a stack that the kernel makes as it is touched. A goroutine begins with a stack of a few KiB. An event loop keeps an entry and a session. The kernel's own memory for the connection is the same for all of them.",
+	Read: "proc_pid_smaps(5), Pss; docs/measuring.md",
+	Page: "models/process/process.go:sys.Start(",
 	Ask: func(seed *rand.Rand) Question {
 		n := 30 + 5*seed.IntN(5)
 		return Question{

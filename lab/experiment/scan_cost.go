@@ -11,10 +11,10 @@ var scanCost = Experiment{
 	Name: "scan-cost", Title: "1 busy client among n silent ones: what does a request cost?",
 	Lesson: 1, Takes: 2 * time.Second, Alone: true,
 	Models: []string{"select", "poll", "epoll"}, Own: true,
-	Look:   "the server's CPU time for a request of the one busy client, as the silent ones become more",
-	Why:    "select and poll are told all descriptors in each call, and the kernel looks at each of them. Then the program walks over them, too, to find the one that is ready. epoll keeps the list in the kernel, and a descriptor that becomes ready puts itself on a second, short one.",
-	Read:   "select(2), poll(2), epoll(7)",
-	Page:   "models/pollloop/poll.go:sys.Poll(",
+	Look: "the server's CPU time for a request of the one busy client, as the silent ones become more",
+	Why:  "select and poll are told all descriptors in each call, and the kernel looks at each of them. Then the program walks over them, too, to find the one that is ready. epoll keeps the list in the kernel, and a descriptor that becomes ready puts itself on a second, short one.",
+	Read: "select(2), poll(2), epoll(7)",
+	Page: "models/pollloop/poll.go:sys.Poll(",
 	Ask: func(seed *rand.Rand) Question {
 		most := 700 + 50*seed.IntN(5)
 		return Question{
