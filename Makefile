@@ -29,6 +29,9 @@ results: build ## measure docs/results.md again, a quarter of an hour on a quiet
 fuzz: ## fuzz the sessions, 20 seconds each
 	scripts/fuzz
 
+stress: build ## hold right servers to the checks on a busy machine, hours: docs/stress.md
+	scripts/stress
+
 bench: ## what starting the process model's child costs
 	go test ./models/serve -run '^$$' -bench Child
 
@@ -41,4 +44,4 @@ clean: ## remove what was built
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-.PHONY: build demo test verify update docs experiments results fuzz bench setup clean help
+.PHONY: build demo test verify update docs experiments results fuzz stress bench setup clean help

@@ -122,6 +122,9 @@ func (cmd *verifyCmd) flagsFor(s verify.Server) (flags []string) {
 			flags = append(flags, "--limit="+strconv.Itoa(s.Limit))
 		}
 	}
+	if s.Port > 0 {
+		flags = append(flags, "--port="+strconv.Itoa(int(s.Port)))
+	}
 	if cmd.Timeout != 5*time.Second {
 		flags = append(flags, "--timeout="+cmd.Timeout.String())
 	}

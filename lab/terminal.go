@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"socketlab/lab/report"
+	"socketlab/lab/text"
 )
 
 // A colorFlag is the value of --color.
@@ -50,6 +51,15 @@ func (p *progress) show(format string, args ...any) {
 	}
 	fmt.Fprintf(os.Stderr, "\r%s\x1b[K", string(line))
 	p.shown = true
+}
+
+// above leaves a line above the progress.
+func (p *progress) above(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.shown {
+		fmt.Fprintf(os.Stderr, "\r%s\x1b[K\n", text.Line(fmt.Sprintf(format, args...)))
+	}
 }
 
 func (p *progress) clear() {

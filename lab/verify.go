@@ -4,7 +4,10 @@ package main
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -35,6 +38,10 @@ type verifyCmd struct {
 	Cert    string          `placeholder:"FILE" help:"TLS: the certificate that clients show to a command that asks for one, with --key."`
 	Key     string          `placeholder:"FILE" help:"TLS: the key of --cert."`
 	Timeout time.Duration   `default:"5s" placeholder:"TIME" help:"How long to wait for any one event (${default})."`
+	Port    uint16          `placeholder:"N" help:"Where the command always listens, if it cannot be told: then its checks run one after the other."`
+	Name    string          `placeholder:"NAME" help:"What reports call the command."`
+	All     bool            `help:"Play also the checks that can only repeat what another one has shown, however long that takes."`
+	Soak    bool            `help:"Many more connections, for what leaks little: some minutes."`
 	Strict  bool            `help:"Fail also for what only should be."`
 	JSON    bool            `name:"json" help:"Print one JSON document, schema lab.verify/1."`
 	Report  []report.Target `sep:"none" predictor:"reports" placeholder:"FORMAT=FILE" help:"Write a report too, once for each --report: json, junit, tap, tap13, gradescope, github, html or markdown. FILE - is standard output; what people read then goes to standard error."`
@@ -62,6 +69,7 @@ Examples:
   lab verify --model=blocking -- python3 server.py {port}    side by side
   lab verify --limit=1 -- ./one-at-a-time {port}
   lab verify --tls=tls/ca.pem -- ./tls-server {port}   lab certs tls made it
+  lab verify --port=9877 -- ./always-on-9877
   lab verify --report=html=results.html -- ./server {port}
   lab verify --weight=life=2 --report=gradescope=out.json -- ./server {port}
   lab verify --check=close --trace-failures -- ./server {port}
@@ -70,8 +78,8 @@ Examples:
   lab verify --broken                         which check catches which bug
   lab verify --broken --check=close forgets-to-close
 
-Exit codes: 0 all passed; 1 a check failed; 2 it could not run; 80 wrong command
-line; 130 interrupted.`
+Exit codes: 0 all passed; 1 a check failed; 2 it could not run; 3 nothing failed, but
+something could not be decided; 80 wrong command line; 130 interrupted.`
 }
 
 // Validate refuses what the grammar lets pass.
@@ -106,13 +114,16 @@ func (cmd *verifyCmd) Run(color colorFlag) error {
 		return cmd.runClient(color)
 	}
 	for _, pattern := range cmd.Check {
+		if pattern == "" {
+			return wrong("--check= names no check; leave it out for all of them")
+		}
 		if len(verify.Select([]string{pattern})) == 0 {
 			return wrong("--check=%s matches none; lab verify --list shows all", pattern)
 		}
 	}
 	checks := verify.Select(cmd.Check)
 	if cmd.List {
-		return listChecks(checks)
+		return cmd.listChecks(checks)
 	}
 	if cmd.Broken {
 		return cmd.tryChecks(checks)
@@ -141,6 +152,9 @@ func (cmd *verifyCmd) Run(color colorFlag) error {
 		if p.OfSchedules > 0 {
 			hunt = fmt.Sprintf(", %d of %d random schedules", p.Schedules, p.OfSchedules)
 		}
+		if c := p.Latest; c != nil && (c.Status == report.Fail || c.Status == report.Error) {
+			line.above("%s: %s: %s", p.Server, c.ID, c.Actual)
+		}
 		line.show("verify: %d of %d checks%s", p.Checks, p.OfChecks, hunt)
 	}
 	var result report.Verify
@@ -151,24 +165,31 @@ func (cmd *verifyCmd) Run(color colorFlag) error {
 		options.Again = cmd.again(ctx)
 		fallthrough
 	default:
-		result, err = verify.Verify(ctx, servers, options)
+		result, err = verifyUntil(ctx, servers, options)
 	}
 	line.clear()
-	if ctx.Err() != nil {
-		return interrupted{}
-	}
 	for _, w := range cmd.Weight {
 		w.count(result)
 	}
 	if !cmd.Trace {
 		cmd.offerPictures(result, servers)
 	}
+	if err != nil && ctx.Err() != nil {
+		return interrupted{} // before anything was found out
+	}
 	if err != nil {
 		result.Started, result.MS = start, time.Since(start).Milliseconds()
 		result.Failure = err.Error() // a grader wants a report of this too
+		if cmd.JSON {
+			err = errors.Join(err, result.JSON(os.Stdout))
+		}
 		return errors.Join(err, result.Save(cmd.Report...))
 	}
-	return cmd.tell(result, start, color)
+	err = cmd.tell(result, start, color)
+	if ctx.Err() != nil {
+		return interrupted{} // that was what is known so far
+	}
+	return err
 }
 
 // tell saves and prints what came of it, and returns the verdict.
@@ -179,6 +200,28 @@ func (cmd *verifyCmd) tell(result report.Verify, start time.Time, color colorFla
 		return err
 	}
 	return verdict(result, cmd.Strict)
+}
+
+// verifyUntil is verify.Verify that does not wait for servers to end when it is
+// interrupted: it returns what is known by then.
+func verifyUntil(ctx context.Context, servers []verify.Server, o verify.Options) (result report.Verify, err error) {
+	begun, done := make(chan func() report.Verify, 1), make(chan struct{})
+	o.Begun = func(known func() report.Verify) { begun <- known }
+	go func() {
+		defer close(done)
+		result, err = verify.Verify(ctx, servers, o)
+	}()
+	select {
+	case <-done:
+		return result, err
+	case <-ctx.Done():
+	}
+	select {
+	case known := <-begun:
+		return known(), nil
+	case <-done:
+		return result, err
+	}
 }
 
 // print shows the result, and leaves standard output to a report that wants it.
@@ -204,6 +247,8 @@ func (cmd *verifyCmd) options() (verify.Options, error) {
 		Together: 2 * runtime.GOMAXPROCS(0),
 		Seed:     cmd.Seed,
 		Rounds:   cmd.Rounds,
+		All:      cmd.All,
+		Soak:     cmd.Soak,
 	}
 	if o.Seed == 0 {
 		o.Seed = uint64(time.Now().UnixNano())
@@ -256,9 +301,10 @@ func (cmd *verifyCmd) servers() ([]verify.Server, error) {
 			}
 		}
 		servers = append(servers, verify.Server{
-			Name:     filepath.Base(cmd.Command[0]),
+			Name:     cmp.Or(cmd.Name, filepath.Base(cmd.Command[0])),
 			Kind:     "command",
 			Limit:    cmd.Limit,
+			Port:     cmd.Port,
 			Services: []string{cmd.Service},
 			Command:  func(string) []string { return cmd.Command },
 			TLS:      secure,
@@ -296,7 +342,28 @@ func applies(checks []verify.Check, servers []verify.Server) error {
 	return nil
 }
 
-func listChecks(checks []verify.Check) error {
+func (cmd *verifyCmd) listChecks(checks []verify.Check) error {
+	type check struct {
+		ID      string       `json:"id"`
+		Level   report.Level `json:"level"`
+		Service string       `json:"service"`
+		Says    string       `json:"says"`
+		Causes  []string     `json:"causes"`
+		Try     string       `json:"try"`
+	}
+	if cmd.JSON {
+		list := struct {
+			Schema string  `json:"schema"`
+			Checks []check `json:"checks"`
+		}{Schema: "lab.checks/1"}
+		for _, c := range checks {
+			list.Checks = append(list.Checks, check{c.ID, c.Level, c.Service, c.Says, c.Causes, c.Try})
+		}
+		e := json.NewEncoder(os.Stdout)
+		e.SetIndent("", "  ")
+		e.SetEscapeHTML(false)
+		return e.Encode(list)
+	}
 	return written(os.Stdout, func(page io.Writer) {
 		for _, c := range checks {
 			fmt.Fprintf(page, "%-22s %-6s  %s\n", c.ID, c.Level, c.Says)
@@ -306,12 +373,16 @@ func listChecks(checks []verify.Check) error {
 
 // verdict is the exit code of a result, as an error.
 func verdict(result report.Verify, strict bool) error {
+	var verdict error
 	for _, s := range result.Subjects {
-		if !s.OK(strict) {
+		switch {
+		case s.Failing(strict):
 			return failed{}
+		case s.Errors > 0:
+			verdict = undecided{}
 		}
 	}
-	return nil
+	return verdict
 }
 
 // A weight is what the checks that match a pattern count in a grade.
@@ -351,6 +422,12 @@ type failed struct{}
 
 func (failed) Error() string { return "" }
 func (failed) ExitCode() int { return 1 }
+
+// undecided is a verdict too: the machine was too busy, or did not let us look.
+type undecided struct{}
+
+func (undecided) Error() string { return "" }
+func (undecided) ExitCode() int { return 3 }
 
 // A modelsFlag is the value of --model where it names several: all, or names
 // with commas between them.

@@ -30,6 +30,7 @@ import (
 type Server struct {
 	Name    string // what it does, as it looks from outside: "forgets-to-close"
 	Bug     string // what is wrong in it
+	Cause   string // the id of that in the catalogue of causes
 	Source  string // the programs it was found in; "": elsewhere
 	Service string // "echo", "talk", or "tls", which is an echo over TLS
 	Limit   int    // clients it serves at once, as declared; 0: no limit
@@ -45,7 +46,7 @@ type Server struct {
 
 // Servers is the catalogue, in the order of the checks that catch them.
 func Servers() []Server {
-	return slices.Concat(bytesServers(), closeServers(), manyServers(), lifeServers(), randomServers(), talkServers(), tlsServers())
+	return slices.Concat(bytesServers(), closeServers(), manyServers(), lifeServers(), kindsServers(), randomServers(), talkServers(), tlsServers())
 }
 
 // Named is the server with that name.
@@ -57,6 +58,9 @@ func Named(name string) (Server, error) {
 	}
 	return Server{}, fmt.Errorf("no broken server %q; lab verify --broken shows all", name)
 }
+
+// slowEnd is how long the server takes to end.
+var slowEnd time.Duration
 
 // Run is the server, on a port of 127.0.0.1. It ends with SIGTERM.
 func (s Server) Run(port uint16) error {
@@ -74,6 +78,7 @@ func (s Server) Run(port uint16) error {
 	signal.Notify(term, unix.SIGTERM)
 	go func() {
 		<-term
+		time.Sleep(slowEnd)
 		os.Exit(0)
 	}()
 	s.Serve(lfd)

@@ -16,15 +16,15 @@ import (
 var anyBytes = []string{
 	"bytes/binary", "bytes/sizes",
 	"close/half", "close/early",
-	"many/apart", "many/slow-reader", "many/flood",
-	"life/stopped",
+	"many/apart", "many/slow-reader", "many/flood", "many/chatter", "many/slow", "many/soak",
+	"life/stopped", "life/half-closed",
 	"random/schedules",
 }
 
 func bytesServers() []Server {
 	return []Server{
 		{
-			Name: "pads-its-answers", Service: "echo", Source: "A",
+			Name: "pads-its-answers", Service: "echo", Cause: "whole-buffer", Source: "A",
 			Bug:    "sends its whole 1,024-byte buffer back, padding and stale memory included",
 			Caught: allBut("bytes/silence", "many/churn", "life/children", "life/term", "life/memory"),
 			Serve: answers(func(p []byte) []byte {
@@ -32,7 +32,7 @@ func bytesServers() []Server {
 			}),
 		},
 		{
-			Name: "greets", Service: "echo", Source: "Q",
+			Name: "greets", Service: "echo", Cause: "speaks-first", Source: "Q",
 			Bug:    "says welcome before anything was said",
 			Caught: allBut(),
 			Serve: threads(func(cfd int) {
@@ -41,7 +41,7 @@ func bytesServers() []Server {
 			}),
 		},
 		{
-			Name: "stops-at-nul", Service: "echo", Source: "EFGH",
+			Name: "stops-at-nul", Service: "echo", Cause: "nul", Source: "EFGH",
 			Bug:    "takes what it read for a C string, and strlen ends at the first NUL",
 			Caught: anyBytes,
 			Serve: answers(func(p []byte) []byte {
@@ -50,7 +50,7 @@ func bytesServers() []Server {
 			}),
 		},
 		{
-			Name: "reads-bytes-as-text", Service: "echo",
+			Name: "reads-bytes-as-text", Service: "echo", Cause: "text",
 			Bug:    "decodes UTF-8, which not every sequence of bytes is",
 			Caught: anyBytes,
 			Serve: answers(func(p []byte) []byte {
@@ -58,7 +58,7 @@ func bytesServers() []Server {
 			}),
 		},
 		{
-			Name: "takes-a-read-for-a-line", Service: "echo",
+			Name: "takes-a-read-for-a-line", Service: "echo", Cause: "newline",
 			Bug: "cuts the newline off each read, and adds one to each answer",
 			Caught: []string{
 				"bytes/binary", "bytes/one-by-one", "bytes/sizes", "bytes/pipelined",
@@ -73,7 +73,7 @@ func bytesServers() []Server {
 			}),
 		},
 		{
-			Name: "drops-what-follows-a-line", Service: "echo",
+			Name: "drops-what-follows-a-line", Service: "echo", Cause: "after-line",
 			Bug:    "looks for the newline, answers that far, and forgets what came with it in the same read",
 			Caught: slices.Concat(anyBytes, []string{"bytes/pipelined"}),
 			Serve: answers(func(p []byte) []byte {
@@ -84,7 +84,7 @@ func bytesServers() []Server {
 			}),
 		},
 		{
-			Name: "overflows-its-buffer", Service: "echo", Source: "EFGH",
+			Name: "overflows-its-buffer", Service: "echo", Cause: "overflow", Source: "EFGH",
 			Bug: "lets recv write more than the 1,024 bytes that there is room for (SIZE_MAX: strlen of an empty buffer, less one)",
 			Caught: []string{
 				"bytes/sizes", "bytes/pipelined",
@@ -109,7 +109,7 @@ func bytesServers() []Server {
 			}),
 		},
 		{
-			Name: "takes-one-write-for-all", Service: "echo",
+			Name: "takes-one-write-for-all", Service: "echo", Cause: "short-write",
 			Bug:     "does not look at how much write has sent, and forgets the rest",
 			Caught:  []string{"bytes/sizes", "close/half", "many/slow-reader"},
 			Perhaps: []string{"many/apart", "many/flood", "life/stopped", "random/schedules"},
@@ -126,7 +126,7 @@ func bytesServers() []Server {
 			},
 		},
 		{
-			Name: "dies-of-silence", Service: "echo",
+			Name: "dies-of-silence", Service: "echo", Cause: "first-read",
 			Bug:     "looks at the first byte of the first read, which may have none",
 			Caught:  []string{"bytes/silence", "close/reset", "random/schedules"},
 			Perhaps: []string{"many/burst"},
@@ -139,7 +139,7 @@ func bytesServers() []Server {
 			}),
 		},
 		{
-			Name: "rests-after-each-answer", Service: "echo",
+			Name: "rests-after-each-answer", Service: "echo", Cause: "sleeps",
 			Bug:    "sleeps 0.3 s when it has answered, instead of waiting for its client",
 			Caught: []string{"bytes/latency"},
 			Serve: threads(func(cfd int) {
@@ -155,7 +155,7 @@ func bytesServers() []Server {
 			}),
 		},
 		{
-			Name: "looks-once-a-second", Service: "echo", Source: "C",
+			Name: "looks-once-a-second", Service: "echo", Cause: "sleeps", Source: "C",
 			Bug: "sleeps a second after each round through its clients",
 			Caught: []string{
 				"bytes/sizes", "bytes/latency",

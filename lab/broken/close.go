@@ -12,7 +12,7 @@ import (
 func closeServers() []Server {
 	return []Server{
 		{
-			Name: "forgets-to-close", Service: "echo", Source: "C",
+			Name: "forgets-to-close", Service: "echo", Cause: "descriptor-kept", Source: "C",
 			Bug:    "forgets a client that left, and does not close its descriptor",
 			Caught: allBut("bytes/latency", "close/reset", "close/early", "many/crowd", "life/children", "life/term", "life/memory", "life/restart"),
 			Serve: threads(func(cfd int) {
@@ -24,7 +24,7 @@ func closeServers() []Server {
 			}),
 		},
 		{
-			Name: "spins-after-the-end", Service: "echo", Source: "A",
+			Name: "spins-after-the-end", Service: "echo", Cause: "end-missed", Source: "A",
 			Bug:    "takes no notice of a read of 0 bytes, the end, and reads again, for ever",
 			Caught: allBut("bytes/latency", "close/reset", "close/early", "many/crowd", "life/children", "life/term", "life/memory", "life/restart"),
 			Serve: func(lfd int) {
@@ -42,7 +42,7 @@ func closeServers() []Server {
 			},
 		},
 		{
-			Name: "closes-with-answers-unsent", Service: "echo",
+			Name: "closes-with-answers-unsent", Service: "echo", Cause: "closes-owing",
 			Bug:     "closes when a read brings the end, while the client is still owed answers",
 			Caught:  []string{"close/half"},
 			Perhaps: []string{"many/flood", "random/schedules"},
@@ -63,7 +63,7 @@ func closeServers() []Server {
 			},
 		},
 		{
-			Name: "resets-at-the-end", Service: "echo",
+			Name: "resets-at-the-end", Service: "echo", Cause: "linger-0",
 			Bug:    "sets SO_LINGER to 0 s, to be rid of TIME-WAIT: its close is a reset, and what is on its way is lost",
 			Caught: allBut("bytes/latency", "close/reset", "close/early", "many/crowd", "many/churn", "life/children", "life/term", "life/memory", "life/descriptors"),
 			Serve: threads(func(cfd int) {
@@ -72,7 +72,7 @@ func closeServers() []Server {
 			}),
 		},
 		{
-			Name: "dies-of-a-reset", Service: "echo",
+			Name: "dies-of-a-reset", Service: "echo", Cause: "client-error",
 			Bug: "takes an error on one client's socket, ECONNRESET, for its own",
 			Caught: []string{
 				"close/reset",
@@ -96,7 +96,7 @@ func closeServers() []Server {
 			}),
 		},
 		{
-			Name: "dies-of-a-nameless-client", Service: "echo",
+			Name: "dies-of-a-nameless-client", Service: "echo", Cause: "client-error",
 			Bug:     "asks each client for its address, getpeername, and ends if there is none: who was reset before accept has none any more",
 			Caught:  []string{"close/reset"},
 			Perhaps: []string{"many/burst", "random/schedules"},
@@ -108,7 +108,7 @@ func closeServers() []Server {
 			}),
 		},
 		{
-			Name: "dies-of-sigpipe", Service: "echo", Source: "AH",
+			Name: "dies-of-sigpipe", Service: "echo", Cause: "sigpipe", Source: "AH",
 			Bug:     "goes on writing to a client that left: the second time, SIGPIPE ends the process",
 			Caught:  []string{"close/early"},
 			Perhaps: []string{"many/burst", "life/memory", "random/schedules"},

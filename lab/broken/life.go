@@ -15,9 +15,9 @@ import (
 func lifeServers() []Server {
 	return []Server{
 		{
-			Name: "burns-a-core", Service: "echo", Source: "C",
+			Name: "burns-a-core", Service: "echo", Cause: "busy-loop", Source: "C",
 			Bug:    "has its main thread wait for the others in while(1){}",
-			Caught: []string{"life/idle", "life/descriptors", "life/stdin"},
+			Caught: []string{"life/idle", "life/descriptors", "life/shed", "life/stdin", "life/half-closed"},
 			Serve: func(lfd int) {
 				go threads(echo)(lfd)
 				//lint:ignore SA5002 that is the bug
@@ -26,9 +26,10 @@ func lifeServers() []Server {
 			},
 		},
 		{
-			Name: "sets-its-timeout-once", Service: "echo", Source: "C",
-			Bug:    "sets the timeout of its wait once, and Linux counts it down in place: from then on it does not wait at all",
-			Caught: []string{"life/idle", "life/descriptors", "life/stdin"},
+			Name: "sets-its-timeout-once", Service: "echo", Cause: "busy-loop", Source: "C",
+			Bug:     "sets the timeout of its wait once, and Linux counts it down in place: from then on it does not wait at all",
+			Caught:  []string{"life/idle", "life/descriptors", "life/shed", "life/stdin", "life/half-closed"},
+			Perhaps: []string{"life/wakeups"},
 			Serve: func(lfd int) {
 				l := newLoop(lfd)
 				timeout := unix.Timespec{Nsec: 100e6}
@@ -39,7 +40,7 @@ func lifeServers() []Server {
 			},
 		},
 		{
-			Name: "spins-at-the-end-of-its-input", Service: "echo", Source: "A",
+			Name: "spins-at-the-end-of-its-input", Service: "echo", Cause: "stdin-end", Source: "A",
 			Bug:    "waits for its terminal too, whose end is always ready, and takes no notice of it",
 			Caught: []string{"life/stdin"},
 			Serve: func(lfd int) {
@@ -50,7 +51,7 @@ func lifeServers() []Server {
 			},
 		},
 		{
-			Name: "ends-with-its-input", Service: "echo",
+			Name: "ends-with-its-input", Service: "echo", Cause: "stdin-end",
 			Bug:    "takes the end of its standard input for its own",
 			Caught: []string{"life/stdin"},
 			Serve: func(lfd int) {
@@ -59,10 +60,10 @@ func lifeServers() []Server {
 			},
 		},
 		{
-			Name: "never-lets-its-children-go", Service: "echo", Source: "G",
+			Name: "never-lets-its-children-go", Service: "echo", Cause: "child-stays", Source: "G",
 			Bug:    "has no exit in the child: when its client has left it goes back to accept, on a closed descriptor, and spins",
 			Caught: []string{"life/idle", "life/children"},
-			Spared: []string{"many/burst", "many/crowd", "many/churn"},
+			Spared: []string{"many/burst", "many/crowd", "many/churn", "many/wall", "many/soak", "life/kept", "life/joined"},
 			Serve:  func(lfd int) { newParent(lfd).serve() },
 			Client: func(cfd int) {
 				for ; ; cfd, _ = sys.Accept(-1, 0) {
@@ -71,7 +72,7 @@ func lifeServers() []Server {
 			},
 		},
 		{
-			Name: "waits-once-per-signal", Service: "echo", Source: "G",
+			Name: "waits-once-per-signal", Service: "echo", Cause: "wait-once", Source: "G",
 			Bug:    "calls wait once for each SIGCHLD, but one signal may stand for many children",
 			Caught: []string{"many/churn", "life/children"},
 			Serve: func(lfd int) {
@@ -84,7 +85,7 @@ func lifeServers() []Server {
 			},
 		},
 		{
-			Name: "does-not-replace-its-workers", Service: "echo", Limit: 8,
+			Name: "does-not-replace-its-workers", Service: "echo", Cause: "workers-gone", Limit: 8,
 			Bug: "starts eight processes that accept, each of which ends with its client, and no others",
 			Caught: []string{
 				"bytes/silence", "close/reset",
@@ -108,10 +109,10 @@ func lifeServers() []Server {
 			},
 		},
 		{
-			Name: "leaves-its-children-behind", Service: "echo",
+			Name: "leaves-its-children-behind", Service: "echo", Cause: "children-left",
 			Bug:    "ends at SIGTERM, and does not tell its children",
-			Caught: []string{"life/term"},
-			Spared: []string{"many/crowd", "many/churn"},
+			Caught: []string{"life/ends"},
+			Spared: []string{"many/crowd", "many/churn", "many/wall", "many/soak", "life/kept", "life/joined"},
 			Serve: func(lfd int) {
 				p := newParent(lfd)
 				p.spawn = func(cfd int) error {
@@ -125,16 +126,16 @@ func lifeServers() []Server {
 			},
 		},
 		{
-			Name: "ignores-sigterm", Service: "echo",
+			Name: "ignores-sigterm", Service: "echo", Cause: "sigterm-ignored",
 			Bug:    "ignores SIGTERM",
-			Caught: []string{"life/term"},
+			Caught: []string{"life/ends"},
 			Serve: func(lfd int) {
 				signal.Ignore(unix.SIGTERM)
 				threads(echo)(lfd)
 			},
 		},
 		{
-			Name: "dies-of-sigterm", Service: "echo",
+			Name: "dies-of-sigterm", Service: "echo", Cause: "sigterm-kills",
 			Bug:    "does not handle SIGTERM, which kills it: exit code 143 in the shell",
 			Caught: []string{"life/term"},
 			Serve: func(lfd int) {
@@ -143,7 +144,7 @@ func lifeServers() []Server {
 			},
 		},
 		{
-			Name: "keeps-everything", Service: "echo",
+			Name: "keeps-everything", Service: "echo", Cause: "memory-owed",
 			Bug:    "goes on reading from a client that does not read, and keeps all it owes",
 			Caught: []string{"life/memory"},
 			Serve: func(lfd int) {
@@ -153,9 +154,9 @@ func lifeServers() []Server {
 			},
 		},
 		{
-			Name: "spins-when-full", Service: "echo",
+			Name: "spins-when-full", Service: "echo", Cause: "emfile-spin",
 			Bug:    "tries again at once when accept fails for want of a descriptor",
-			Caught: []string{"life/descriptors"},
+			Caught: []string{"life/descriptors", "life/shed"},
 			Serve: func(lfd int) {
 				l := newLoop(lfd)
 				l.onConnection = func() {
@@ -166,9 +167,9 @@ func lifeServers() []Server {
 			},
 		},
 		{
-			Name: "puts-a-failed-accept-in-its-list", Service: "echo", Source: "C",
+			Name: "puts-a-failed-accept-in-its-list", Service: "echo", Cause: "emfile-death", Source: "C",
 			Bug:    "does not look whether accept failed, and takes -1 for a client",
-			Caught: []string{"life/descriptors"},
+			Caught: []string{"life/descriptors", "life/shed"},
 			Serve: func(lfd int) {
 				l := newLoop(lfd)
 				var readers unix.FdSet
@@ -181,9 +182,9 @@ func lifeServers() []Server {
 			},
 		},
 		{
-			Name: "gives-up-when-interrupted", Service: "echo",
+			Name: "gives-up-when-interrupted", Service: "echo", Cause: "eintr",
 			Bug:    "takes a read that was interrupted, EINTR, for a failure",
-			Caught: []string{"close/reset", "close/early", "life/stopped"},
+			Caught: []string{"life/stopped"},
 			Serve: func(lfd int) {
 				signal.Ignore(unix.SIGURG) // the Go runtime's own, from thread to thread; C has none
 				threads(func(cfd int) {
@@ -201,20 +202,11 @@ func lifeServers() []Server {
 			},
 		},
 		{
-			Name: "forgets-so-reuseaddr", Service: "echo", Source: "A",
+			Name: "forgets-so-reuseaddr", Service: "echo", Cause: "no-reuseaddr", Source: "A",
 			Bug:    "does not set SO_REUSEADDR, and its port stays taken for a minute",
 			Caught: []string{"life/restart"},
-			Listen: func(port uint16) (int, error) {
-				lfd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-				if err != nil {
-					return -1, err
-				}
-				if err := unix.Bind(lfd, &unix.SockaddrInet4{Port: int(port), Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-					return -1, err
-				}
-				return lfd, unix.Listen(lfd, 128)
-			},
-			Serve: threads(echo),
+			Listen: func(port uint16) (int, error) { return listenAs(port, [4]byte{127, 0, 0, 1}) },
+			Serve:  threads(echo),
 		},
 	}
 }

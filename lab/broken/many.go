@@ -14,7 +14,7 @@ import (
 func manyServers() []Server {
 	return []Server{
 		{
-			Name: "serves-one-at-a-time", Service: "echo", Source: "F",
+			Name: "serves-one-at-a-time", Service: "echo", Cause: "one-client", Source: "F",
 			Bug: "talks with one client to the end before it accepts the next; that may be meant, but is not declared",
 			Caught: []string{
 				"close/reset", "close/early",
@@ -33,7 +33,7 @@ func manyServers() []Server {
 			},
 		},
 		{
-			Name: "ends-with-its-first-client", Service: "echo", Source: "F", Limit: 1,
+			Name: "ends-with-its-first-client", Service: "echo", Cause: "ends-with-client", Source: "F", Limit: 1,
 			Bug:    "returns from main when the client has left",
 			Caught: allBut("life/term"),
 			Serve: func(lfd int) {
@@ -45,7 +45,7 @@ func manyServers() []Server {
 			},
 		},
 		{
-			Name: "answers-the-newest", Service: "echo",
+			Name: "answers-the-newest", Service: "echo", Cause: "wrong-descriptor",
 			Bug: "keeps the client's descriptor in one variable for all threads, and accept overwrites it",
 			Caught: []string{
 				"close/reset", "close/early",
@@ -67,7 +67,7 @@ func manyServers() []Server {
 			},
 		},
 		{
-			Name: "keeps-one-buffer-for-all", Service: "echo",
+			Name: "keeps-one-buffer-for-all", Service: "echo", Cause: "one-buffer",
 			Bug: "puts what the kernel did not take into one buffer, and sends it to whoever comes next",
 			Caught: []string{
 				"bytes/sizes", "bytes/pipelined",
@@ -90,7 +90,7 @@ func manyServers() []Server {
 			},
 		},
 		{
-			Name: "reads-to-the-newline", Service: "echo",
+			Name: "reads-to-the-newline", Service: "echo", Cause: "line",
 			Bug: "reads until the newline once a client has begun to speak, and everybody waits for it",
 			Caught: []string{
 				"bytes/binary", "bytes/one-by-one", "bytes/sizes",
@@ -117,7 +117,7 @@ func manyServers() []Server {
 			},
 		},
 		{
-			Name: "waits-for-a-slow-reader", Service: "echo", Source: "A",
+			Name: "waits-for-a-slow-reader", Service: "echo", Cause: "blocking-write", Source: "A",
 			Bug:    "writes to a client until all has gone, and everybody waits for that one to read",
 			Caught: []string{"many/slow-reader"},
 			Serve: func(lfd int) {
@@ -127,7 +127,7 @@ func manyServers() []Server {
 			},
 		},
 		{
-			Name: "reads-until-nothing-is-left", Service: "echo",
+			Name: "reads-until-nothing-is-left", Service: "echo", Cause: "greedy",
 			Bug:    "when a client has sent much, reads on from that one alone until nothing has come for 0.25 s, and from one that never pauses something always comes",
 			Caught: []string{"many/flood"},
 			Serve: func(lfd int) {
@@ -153,7 +153,7 @@ func manyServers() []Server {
 			},
 		},
 		{
-			Name: "accepts-slowly", Service: "echo",
+			Name: "accepts-slowly", Service: "echo", Cause: "slow-accept",
 			Bug:    "takes 0.15 s for each client that comes, in the only thread that accepts; its queue is short (listen with a backlog of 1)",
 			Caught: []string{"many/burst", "many/crowd", "many/churn"},
 			Serve: func(lfd int) {
@@ -168,7 +168,7 @@ func manyServers() []Server {
 			},
 		},
 		{
-			Name: "accepts-one-of-many", Service: "echo",
+			Name: "accepts-one-of-many", Service: "echo", Cause: "edge-accept",
 			Bug:     "is told of new clients by an edge (EPOLLET), and accepts one each time; of two that come together, one waits for the next",
 			Caught:  []string{"many/burst", "many/churn"},
 			Perhaps: []string{"*/*"},
@@ -189,7 +189,7 @@ func manyServers() []Server {
 			},
 		},
 		{
-			Name: "has-room-for-500", Service: "echo",
+			Name: "has-room-for-500", Service: "echo", Cause: "small-table",
 			Bug:    "uses the descriptor as an index into a table of 500",
 			Caught: []string{"many/crowd"},
 			Serve: func(lfd int) {
@@ -205,7 +205,7 @@ func manyServers() []Server {
 			},
 		},
 		{
-			Name: "turns-away-the-surplus", Service: "echo", Limit: 300,
+			Name: "turns-away-the-surplus", Service: "echo", Cause: "turns-away", Limit: 300,
 			Bug:    "closes the connection of a client it has no place for, instead of letting it wait",
 			Caught: []string{"many/crowd"},
 			Serve: func(lfd int) {
@@ -220,7 +220,7 @@ func manyServers() []Server {
 			},
 		},
 		{
-			Name: "keeps-its-threads", Service: "echo", Source: "H",
+			Name: "keeps-its-threads", Service: "echo", Cause: "threads-kept", Source: "H",
 			Bug:    "its threads do not end when their clients have left",
 			Caught: []string{"many/churn"},
 			Serve: threads(func(cfd int) {
@@ -229,7 +229,7 @@ func manyServers() []Server {
 			}),
 		},
 		{
-			Name: "shares-its-list-without-a-lock", Service: "echo", Source: "C",
+			Name: "shares-its-list-without-a-lock", Service: "echo", Cause: "race", Source: "C",
 			Bug:     "keeps its clients in a list that all threads change, without a lock",
 			Caught:  []string{"many/burst", "many/churn"},
 			Perhaps: []string{"*/*"},

@@ -5,7 +5,7 @@ import "slices"
 func randomServers() []Server {
 	return []Server{
 		{
-			Name: "tidies-up-too-early", Service: "echo",
+			Name: "tidies-up-too-early", Service: "echo", Cause: "order",
 			Bug:    "closes all clients that have finished when a new one comes, also those who are still owed answers",
 			Caught: []string{"random/schedules"},
 			Serve: func(lfd int) {

@@ -18,19 +18,19 @@ import (
 func Rogues() []Server {
 	return []Server{
 		{
-			Name: "never-accepts", Service: "echo",
+			Name: "never-accepts", Service: "echo", Cause: "deaf",
 			Bug:    "listens, and that is all",
 			Caught: allBut(),
 			Serve:  func(int) { unix.Pause() },
 		},
 		{
-			Name: "never-answers", Service: "echo",
+			Name: "never-answers", Service: "echo", Cause: "mute",
 			Bug:    "reads and says nothing",
 			Caught: allBut(),
 			Serve:  answers(func([]byte) []byte { return nil }),
 		},
 		{
-			Name: "drips", Service: "echo",
+			Name: "drips", Service: "echo", Cause: "sleeps",
 			Bug:    "answers a byte a second",
 			Caught: allBut(),
 			Serve: threads(func(cfd int) {
@@ -42,13 +42,13 @@ func Rogues() []Server {
 			}),
 		},
 		{
-			Name: "hangs-up", Service: "echo",
+			Name: "hangs-up", Service: "echo", Cause: "hangs-up",
 			Bug:    "closes each connection at once",
 			Caught: allBut(),
 			Serve:  threads(sys.Close),
 		},
 		{
-			Name: "floods", Service: "echo",
+			Name: "floods", Service: "echo", Cause: "speaks-first",
 			Bug:    "sends without a pause, and listens to nobody",
 			Caught: allBut(),
 			Serve: threads(func(cfd int) {
@@ -67,7 +67,7 @@ func Rogues() []Server {
 			}),
 		},
 		{
-			Name: "ends-in-the-middle", Service: "echo",
+			Name: "ends-in-the-middle", Service: "echo", Cause: "dies",
 			Bug:    "ends after four bytes",
 			Caught: allBut(),
 			Serve: threads(func(cfd int) {

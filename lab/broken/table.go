@@ -97,6 +97,8 @@ func JSON(w io.Writer, findings []Finding) error {
 		Source    string   `json:"source,omitempty"`
 		Service   string   `json:"service"`
 		Limit     int      `json:"limit"`
+		Cause     string   `json:"cause,omitempty"`
+		Most      string   `json:"most_likely,omitempty"`
 		CaughtBy  []string `json:"caught_by"`
 		Surprises []string `json:"surprises"`
 	}
@@ -106,7 +108,7 @@ func JSON(w io.Writer, findings []Finding) error {
 	}{Schema: "lab.broken/1"}
 	for _, f := range findings {
 		document.Servers = append(document.Servers, server{
-			f.Name, f.Bug, f.Source, f.Service, f.Limit,
+			f.Name, f.Bug, f.Source, f.Service, f.Limit, f.Cause, f.Most,
 			append([]string{}, f.CaughtBy...), append([]string{}, f.Surprises...), // [] and not null
 		})
 	}

@@ -17,7 +17,7 @@ import (
 func talkServers() []Server {
 	return []Server{
 		{
-			Name: "prints-into-a-buffer", Service: "talk",
+			Name: "prints-into-a-buffer", Service: "talk", Cause: "stdout-buffered",
 			Bug:    "does not flush what it prints: standard output that is no terminal is written when 4,096 bytes are full",
 			Caught: []string{"talk/*"},
 			Serve: func(lfd int) {
@@ -30,7 +30,7 @@ func talkServers() []Server {
 			},
 		},
 		{
-			Name: "shows-each-read", Service: "talk", Source: "A",
+			Name: "shows-each-read", Service: "talk", Cause: "read-as-line", Source: "A",
 			Bug:    "shows what a read brought as if it were a line",
 			Caught: []string{"talk/says", "talk/exit"},
 			Serve: func(lfd int) {
@@ -43,7 +43,7 @@ func talkServers() []Server {
 			},
 		},
 		{
-			Name: "hears-only-whole-lines", Service: "talk",
+			Name: "hears-only-whole-lines", Service: "talk", Cause: "read-as-line",
 			Bug:    "forgets a last line that has no newline",
 			Caught: []string{"talk/says"},
 			Serve: func(lfd int) {
@@ -57,7 +57,7 @@ func talkServers() []Server {
 			},
 		},
 		{
-			Name: "tells-only-the-first", Service: "talk", Source: "C",
+			Name: "tells-only-the-first", Service: "talk", Cause: "first-only", Source: "C",
 			Bug:    "clears the buffer inside the loop over its clients, so that only the first one hears the operator",
 			Caught: []string{"talk/operator-to-all", "talk/operator-to-one", "talk/slow-reader"},
 			Serve: func(lfd int) {
@@ -76,14 +76,14 @@ func talkServers() []Server {
 			},
 		},
 		{
-			Name: "shares-its-keyboard", Service: "talk", Source: "G",
+			Name: "shares-its-keyboard", Service: "talk", Cause: "first-only", Source: "G",
 			Bug:     "has every client's thread or child read the same terminal: each line goes to the one that happens to get it",
 			Caught:  []string{"talk/operator-to-all", "talk/operator-to-one"},
 			Perhaps: []string{"talk/slow-reader"},
 			Serve:   shareKeyboard,
 		},
 		{
-			Name: "swallows-empty-lines", Service: "talk", Source: "EFGH",
+			Name: "swallows-empty-lines", Service: "talk", Cause: "first-only", Source: "EFGH",
 			Bug:    "sends nothing when the operator types an empty line: it looks at strlen without the newline",
 			Caught: []string{"talk/operator-to-all"},
 			Serve: func(lfd int) {
@@ -97,7 +97,7 @@ func talkServers() []Server {
 			},
 		},
 		{
-			Name: "hides-lines-in-its-buffer", Service: "talk", Source: "A",
+			Name: "hides-lines-in-its-buffer", Service: "talk", Cause: "first-only", Source: "A",
 			Bug:    "waits for the terminal with poll and reads it with buffered input, one line each time: those that came with it hide in the buffer, where poll does not look",
 			Caught: []string{"talk/operator-to-all", "talk/operator-to-one"},
 			Serve: func(lfd int) {
@@ -114,7 +114,7 @@ func talkServers() []Server {
 			},
 		},
 		{
-			Name: "ignores-the-at-sign", Service: "talk",
+			Name: "ignores-the-at-sign", Service: "talk", Cause: "addressing",
 			Bug:    "sends a line for one client to all",
 			Caught: []string{"talk/operator-to-one"},
 			Serve: func(lfd int) {
@@ -129,7 +129,7 @@ func talkServers() []Server {
 			},
 		},
 		{
-			Name: "misses-a-split-exit", Service: "talk", Source: "A",
+			Name: "misses-a-split-exit", Service: "talk", Cause: "exit-line", Source: "A",
 			Bug:    `compares what one read brought with "exit\n"`,
 			Caught: []string{"talk/exit"},
 			Serve: func(lfd int) {
@@ -147,7 +147,7 @@ func talkServers() []Server {
 			},
 		},
 		{
-			Name: "takes-any-exit", Service: "talk",
+			Name: "takes-any-exit", Service: "talk", Cause: "exit-line",
 			Bug:    `looks for "exit" anywhere in a line`,
 			Caught: []string{"talk/exit"},
 			Serve: func(lfd int) {
@@ -164,7 +164,7 @@ func talkServers() []Server {
 			},
 		},
 		{
-			Name: "is-stalled-by-a-deaf-client", Service: "talk", Source: "A",
+			Name: "is-stalled-by-a-deaf-client", Service: "talk", Cause: "operator-stalled", Source: "A",
 			Bug:    "writes to a client until all has gone, and the operator and everybody else wait for that one to read",
 			Caught: []string{"talk/slow-reader"},
 			Serve: func(lfd int) {
@@ -174,7 +174,7 @@ func talkServers() []Server {
 			},
 		},
 		{
-			Name: "is-silent-about-missed-lines", Service: "talk",
+			Name: "is-silent-about-missed-lines", Service: "talk", Cause: "operator-stalled",
 			Bug:    "does not tell the operator that a client missed a line",
 			Caught: []string{"talk/slow-reader"},
 			Serve: func(lfd int) {
@@ -184,7 +184,7 @@ func talkServers() []Server {
 			},
 		},
 		{
-			Name: "spins-without-an-operator", Service: "talk", Source: "A",
+			Name: "spins-without-an-operator", Service: "talk", Cause: "operator-end", Source: "A",
 			Bug:    "takes no notice of the end of the operator's input, which is always ready",
 			Caught: []string{"talk/operator-gone"},
 			Serve: func(lfd int) {
@@ -197,7 +197,7 @@ func talkServers() []Server {
 			},
 		},
 		{
-			Name: "ends-with-its-operator", Service: "talk",
+			Name: "ends-with-its-operator", Service: "talk", Cause: "operator-end",
 			Bug:    "takes the end of the operator's input for its own",
 			Caught: []string{"talk/operator-gone"},
 			Serve: func(lfd int) {
@@ -212,7 +212,7 @@ func talkServers() []Server {
 			},
 		},
 		{
-			Name: "obeys-its-clients", Service: "talk",
+			Name: "obeys-its-clients", Service: "talk", Cause: "raw-bytes",
 			Bug:    "shows the bytes that clients send as they are, and the terminal obeys them",
 			Caught: []string{"talk/control-bytes"},
 			Serve: func(lfd int) {

@@ -41,13 +41,13 @@ type secured struct {
 func tlsServers() []Server {
 	return []Server{
 		{
-			Name: "shows-another-certificate", Service: "tls",
+			Name: "shows-another-certificate", Service: "tls", Cause: "tls-handshake",
 			Bug:    "shows a certificate that an unknown authority has signed",
 			Caught: []string{"tls/handshake"},
 			Serve:  secured{config: certifyElsewhere}.serve,
 		},
 		{
-			Name: "speaks-in-the-clear", Service: "tls", Source: "Q",
+			Name: "speaks-in-the-clear", Service: "tls", Cause: "tls-greeting", Source: "Q",
 			Bug:    "greets before the handshake, unencrypted, who is slow to begin it",
 			Caught: []string{"tls/greeting"},
 			// On a busy machine any client may be slow.
@@ -68,20 +68,20 @@ func tlsServers() []Server {
 			}}.serve,
 		},
 		{
-			Name: "shakes-hands-alone", Service: "tls",
+			Name: "shakes-hands-alone", Service: "tls", Cause: "tls-stalled",
 			Bug:     "does the handshake where clients are accepted: all wait for the one",
 			Caught:  []string{"tls/stalled"},
 			Perhaps: []string{"tls/deadline", "tls/burst"},
 			Serve:   secured{alone: true}.serve,
 		},
 		{
-			Name: "waits-for-the-handshake", Service: "tls",
+			Name: "waits-for-the-handshake", Service: "tls", Cause: "tls-deadline",
 			Bug:    "has no deadline for the handshake, and waits for ever",
 			Caught: []string{"tls/deadline"},
 			Serve:  secured{handshake: (*tls.Conn).Handshake}.serve,
 		},
 		{
-			Name: "keeps-who-speaks-plain", Service: "tls",
+			Name: "keeps-who-speaks-plain", Service: "tls", Cause: "tls-garbage",
 			Bug:    "takes note of a handshake that fails, and forgets to close the connection",
 			Caught: []string{"tls/garbage", "tls/alert"},
 			Serve: secured{refused: func(_ net.Conn, err error) {
@@ -91,13 +91,13 @@ func tlsServers() []Server {
 			}}.serve,
 		},
 		{
-			Name: "hangs-up-without-an-alert", Service: "tls",
+			Name: "hangs-up-without-an-alert", Service: "tls", Cause: "tls-alert",
 			Bug:    "closes the connection of who speaks plain text, and does not say why",
 			Caught: []string{"tls/alert"},
 			Serve:  secured{refused: func(net.Conn, error) {}}.serve,
 		},
 		{
-			Name: "keeps-the-truncated", Service: "tls",
+			Name: "keeps-the-truncated", Service: "tls", Cause: "tls-truncated",
 			Bug:     "takes a FIN without close_notify for an error, and forgets to close",
 			Caught:  []string{"tls/truncated"},
 			Perhaps: []string{"close/*", "many/*", "life/*", "random/*"}, // a close_notify that does not fit is left out
@@ -109,31 +109,31 @@ func tlsServers() []Server {
 			}}.serve,
 		},
 		{
-			Name: "closes-tcp-alone", Service: "tls",
+			Name: "closes-tcp-alone", Service: "tls", Cause: "tls-close-notify",
 			Bug:    "closes the socket, and says no close_notify",
 			Caught: []string{"tls/close-notify"},
 			Serve:  secured{end: func(c net.Conn, _ *tls.Conn, _ *sys.Wire) { c.Close() }}.serve,
 		},
 		{
-			Name: "speaks-old-versions", Service: "tls",
+			Name: "speaks-old-versions", Service: "tls", Cause: "tls-version",
 			Bug:    "speaks TLS 1.0 and 1.1 too",
 			Caught: []string{"tls/version"},
 			Serve:  secured{config: func(c *tls.Config) { c.MinVersion = tls.VersionTLS10 }}.serve,
 		},
 		{
-			Name: "forgets-sessions", Service: "tls",
+			Name: "forgets-sessions", Service: "tls", Cause: "tls-resumption",
 			Bug:    "gives out no tickets: each handshake is a full one",
 			Caught: []string{"tls/resumption"},
 			Serve:  secured{config: func(c *tls.Config) { c.SessionTicketsDisabled = true }}.serve,
 		},
 		{
-			Name: "lets-in-whoever", Service: "tls",
+			Name: "lets-in-whoever", Service: "tls", Cause: "tls-client-certificate",
 			Bug:    "asks clients for a certificate, and looks at none",
 			Caught: []string{"tls/client-certificate"},
 			Serve:  secured{config: func(c *tls.Config) { c.ClientAuth = min(c.ClientAuth, tls.RequestClientCert) }}.serve,
 		},
 		{
-			Name: "few-handshakes", Service: "tls",
+			Name: "few-handshakes", Service: "tls", Cause: "tls-burst",
 			Bug:     "drops clients while eight others are in their handshake",
 			Caught:  []string{"tls/burst", "many/burst"},
 			Perhaps: []string{"many/*", "life/*", "random/*"},
@@ -147,7 +147,7 @@ func tlsServers() []Server {
 			}}.serve,
 		},
 		{
-			Name: "negotiates-again", Service: "tls",
+			Name: "negotiates-again", Service: "tls", Cause: "tls-renegotiation",
 			Bug:     "Python's ssl with renegotiation allowed: a client has it sign as often as it likes",
 			Caught:  []string{"tls/renegotiation", "tls/alert"}, // OpenSSL sends none for plain text
 			Perhaps: []string{"life/term", "life/descriptors"},

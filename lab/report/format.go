@@ -128,6 +128,7 @@ func (v Verify) JSON(w io.Writer) error {
 	for i := range v.Subjects {
 		s := &v.Subjects[i]
 		s.Command, s.Checks = append([]string{}, s.Command...), append([]Check{}, s.Checks...)
+		s.Diagnosis = append([]Diagnosis{}, s.Diagnosis...)
 	}
 	return text.JSON(w, v)
 }

@@ -18,6 +18,9 @@ func (v Verify) GitHub(w io.Writer) error {
 		annotate(&b, "error", "lab verify", v.Failure)
 	}
 	for _, s := range v.Subjects {
+		if likely := (Verify{Subjects: []Subject{s}}).likely(); len(likely) > 0 {
+			annotate(&b, "notice", s.Name, strings.Join(likely, "\n"))
+		}
 		for _, c := range s.Checks {
 			level := "error"
 			if c.forgiven(v.Strict) {

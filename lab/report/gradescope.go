@@ -64,6 +64,9 @@ func (v Verify) Gradescope(w io.Writer) error {
 	}
 	v.Subjects = graded
 	doc.Output = v.Summary() + "\n"
+	for _, p := range v.likely() {
+		doc.Output += p + "\n"
+	}
 	if outOf > 0 {
 		doc.Output += fmt.Sprintf("%g of %g points.\n", doc.Score, outOf)
 	}

@@ -31,6 +31,7 @@ func Page(w io.Writer, page string, values any) error {
 type view struct {
 	Verify
 	Sentences []string // the summary
+	Likely    []string // what is most likely wrong, and the cure, in turns
 	Columns   []column
 	Groups    []*viewGroup
 	Meanings  []meaning
@@ -54,7 +55,7 @@ type viewCell struct {
 }
 
 func (v Verify) view() view {
-	page := view{Verify: v, Sentences: strings.Split(v.Summary(), "\n"), Columns: v.columns(), Meanings: v.meanings()}
+	page := view{Verify: v, Sentences: strings.Split(v.Summary(), "\n"), Likely: v.likely(), Columns: v.columns(), Meanings: v.meanings()}
 	for i, id := range ids(v.Subjects) {
 		row := viewRow{Name: path.Base(id)}
 		for j, s := range v.Subjects {

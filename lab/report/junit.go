@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"strings"
 
 	"github.com/jstemmer/go-junit-report/v2/junit"
 )
@@ -31,6 +32,9 @@ func (v Verify) JUnit(w io.Writer) error {
 		for _, c := range s.Checks {
 			ms += c.MS
 			suite.AddTestcase(c.testcase(s.Name, v.Strict))
+		}
+		if likely := (Verify{Subjects: []Subject{s}}).likely(); len(likely) > 0 {
+			suite.SystemOut = &junit.Output{Data: strings.Join(likely, "\n")}
 		}
 		suite.Time = inSeconds(ms) // of the checks, some of which ran side by side
 		all.AddSuite(suite)

@@ -38,6 +38,9 @@ func (v Verify) overview(b *bytes.Buffer) {
 	for line := range strings.SplitSeq(v.Summary(), "\n") {
 		fmt.Fprintf(b, "%s  \n", text.Markdown(line))
 	}
+	for _, p := range v.likely() {
+		fmt.Fprintf(b, "\n%s\n", text.Markdown(p))
+	}
 	shown := ids(v.Subjects)
 	if len(shown) == 0 {
 		return

@@ -31,6 +31,14 @@ func sample() Verify {
 				Expected: "to be able to look at the server's processes", Actual: "permission denied"},
 			{ID: "random/schedules", Level: Must, Status: Fail, MS: 900, Says: "gives the same bytes under random schedules",
 				Expected: "3 bytes", Actual: "nothing for 5s", Schedule: "seed 42\n1 connect\n1 send \"abc\"\n1 leave\n"},
+			{ID: "many/soak", Level: Must, Status: Fail, Says: "never mixes clients", Follows: "close/half",
+				Expected: "a server that passes close/half", Actual: "not played; --all plays it"},
+		},
+		Diagnosis: []Diagnosis{
+			{Cause: "closes-owing", Says: "the server closes when the client has finished, though it still owes answers",
+				Cure: "Close when your own buffer is empty.", Explains: []string{"close/half", "random/schedules", "many/soak"}, See: "docs/causes.md#closes-owing"},
+			{Cause: "nul", Says: "bytes after a NUL are lost", Cure: "Send as many bytes as read returned.",
+				Explains: []string{"bytes/binary"}, See: "docs/causes.md#nul"},
 		},
 	}
 	v := Verify{

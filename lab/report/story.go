@@ -11,6 +11,7 @@ import (
 // Text writes all that there is for people: the matrix, the stories, and how it
 // went.
 func (v Verify) Text(w io.Writer, style Style) {
+	v.Likely(w, style)
 	v.Matrix(w, style)
 	v.Stories(w, style)
 	fmt.Fprintln(w)
@@ -31,6 +32,10 @@ func (v Verify) Stories(w io.Writer, style Style) {
 			head := fmt.Sprintf("%s %s   %s %s", c.Symbol(), c.ID, s.Name, c.Says)
 			head = strings.TrimPrefix(text.Prose(head, indent, style.Width), c.Symbol())
 			fmt.Fprintf(w, "\n%s%s\n", paint(style, c.Symbol()), head)
+			if c.Follows != "" { // there is no story
+				fmt.Fprintln(w, indent+"follows from "+c.Follows+", and was not played; --all plays it")
+				continue
+			}
 			for line := range strings.Lines(c.tell(style.Width - len(indent))) {
 				fmt.Fprint(w, indent, line)
 			}
@@ -60,7 +65,7 @@ func (c Check) tell(width int) string {
 		fmt.Fprintln(&b, "the schedule, for --replay=FILE:")
 		quote(&b, "  ", strings.Split(strings.TrimSpace(c.Schedule), "\n"))
 	}
-	say("usual cause: ", c.Hint)
+	say("cause: ", c.Hint)
 	if c.Try != "" {
 		fmt.Fprintf(&b, "see it yourself: %s\n", c.Try)
 	}

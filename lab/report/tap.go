@@ -38,6 +38,9 @@ func (v Verify) tap(w io.Writer, version int) error {
 	n := 0
 	for _, s := range v.Subjects {
 		fmt.Fprintf(&b, "# %s\n", s.Name)
+		for _, p := range (Verify{Subjects: []Subject{s}}).likely() {
+			fmt.Fprintf(&b, "# %s\n", p)
+		}
 		for _, c := range s.Checks {
 			n++
 			c.point(&b, n, s.Name, v.Strict)

@@ -3,6 +3,7 @@
 package report
 
 import (
+	"slices"
 	"time"
 
 	"socketlab/lab/diagram"
@@ -28,7 +29,19 @@ type Subject struct {
 	Failed  int      `json:"failed"`
 	Skipped int      `json:"skipped"`
 	Errors  int      `json:"errors"`
-	Checks  []Check  `json:"checks"`
+
+	// Diagnosis is what is wrong with it, the best explanation first.
+	Diagnosis []Diagnosis `json:"diagnosis"`
+	Checks    []Check     `json:"checks"`
+}
+
+// A Diagnosis is one cause of failures.
+type Diagnosis struct {
+	Cause    string   `json:"cause"`    // its id: "nul"
+	Says     string   `json:"says"`     // what the server does wrong
+	Cure     string   `json:"cure"`     // what to do
+	Explains []string `json:"explains"` // ids of the checks that failed because of it
+	See      string   `json:"see"`      // where the docs explain it
 }
 
 // A Check is the verdict of one check on one subject.
@@ -42,7 +55,8 @@ type Check struct {
 	Note     string   `json:"note,omitempty"`                  // a word about a pass or a skip: "waits"
 	Expected string   `json:"expected,omitempty" text:"block"` // these two only if it failed
 	Actual   string   `json:"actual,omitempty" text:"block"`
-	Hint     string   `json:"hint,omitempty"`                  // the usual cause
+	Hint     string   `json:"hint,omitempty"`                  // its cause
+	Follows  string   `json:"follows,omitempty"`               // it was not played: it can only repeat what this check has shown
 	Try      string   `json:"try,omitempty"`                   // how to see it by hand
 	Story    []string `json:"story,omitempty"`                 // what happened, in order
 	Diff     []string `json:"diff,omitempty"`                  // the bytes around the first difference
@@ -99,6 +113,11 @@ func (s *Subject) Count() {
 			s.Errors++
 		}
 	}
+}
+
+// Failing reports whether a check failed that must not.
+func (s *Subject) Failing(strict bool) bool {
+	return slices.ContainsFunc(s.Checks, func(c Check) bool { return c.Status == Fail && !c.forgiven(strict) })
 }
 
 // OK reports whether nothing failed that must not. If strict, it is not ok to

@@ -12,28 +12,30 @@ import (
 
 var bytesChecks = []Check{
 	{
-		ID: "bytes/echo", Level: report.Must, Service: "echo",
-		Says:  "returns what it was sent, and nothing else: no banner, no padding",
-		Cause: "the whole buffer is sent back instead of the bytes that were received, or text is added",
-		Try:   `printf 'hello\n' | nc -N 127.0.0.1 PORT | od -c`,
+		ID: "bytes/echo", Level: report.Must, Service: "echo", First: true,
+		Says:   "returns what it was sent, and nothing else: no banner, no padding",
+		Causes: []string{"protocol", "whole-buffer", "unflushed"},
+		Try:    `printf 'hello\n' | nc -N 127.0.0.1 PORT | od -c`,
 		Run: func(t *T) {
 			c := t.Dial()
+			t.Phase("first")
 			c.SendString("hello\n")
 			c.ExpectString("hello\n")
+			t.Phase("second")
 			c.SendString("a longer line, and then a short one\n")
 			c.ExpectString("a longer line, and then a short one\n")
 			c.SendString("short\n")
 			c.ExpectString("short\n")
+			t.Phase("half")
 			c.HalfClose()
 			c.ExpectFIN()
 		},
 	},
 	{
 		ID: "bytes/binary", Level: report.Must, Service: "echo",
-		Says:  "returns all 256 byte values, NUL included",
-		Cause: "the bytes are treated as a C string or as text: strlen stops at NUL, decoding changes what is not UTF-8",
-		Fits:  []symptom{hungUp, died},
-		Try:   `printf '\000\377\200' | nc -N 127.0.0.1 PORT | od -An -tx1`,
+		Says:   "returns all 256 byte values, NUL included",
+		Causes: []string{"text", "nul"},
+		Try:    `printf '\000\377\200' | nc -N 127.0.0.1 PORT | od -An -tx1`,
 		Run: func(t *T) {
 			all := make([]byte, 256)
 			for i := range all {
@@ -50,9 +52,9 @@ var bytesChecks = []Check{
 	},
 	{
 		ID: "bytes/one-by-one", Level: report.Must, Service: "echo",
-		Says:  "takes a message one byte per segment",
-		Cause: "one read is taken for one message: TCP is a stream of bytes and knows no messages",
-		Try:   `for c in h e l l o; do printf $c; sleep 0.1; done | nc -N 127.0.0.1 PORT | od -c`,
+		Says:   "takes a message one byte per segment",
+		Causes: []string{"line", "newline"},
+		Try:    `for c in h e l l o; do printf $c; sleep 0.1; done | nc -N 127.0.0.1 PORT | od -c`,
 		Run: func(t *T) {
 			message := []byte("one byte at a time, and each of them arrives alone\n")
 			c := t.Dial()
@@ -63,12 +65,12 @@ var bytesChecks = []Check{
 	},
 	{
 		ID: "bytes/sizes", Level: report.Must, Service: "echo",
-		Says:  "returns messages of any size exactly, from 1 byte to 8 MiB",
-		Cause: "a message is taken to fit the buffer, or a write is taken to have sent everything: look at what write returns",
-		Fits:  []symptom{died},
-		Try:   `head -c 8M /dev/urandom >/tmp/sent; nc -N 127.0.0.1 PORT </tmp/sent | (sleep 1; cmp - /tmp/sent)`,
+		Says:   "returns messages of any size exactly, from 1 byte to 8 MiB",
+		Causes: []string{"truncates", "short-write"},
+		Try:    `head -c 8M /dev/urandom >/tmp/sent; nc -N 127.0.0.1 PORT </tmp/sent | (sleep 1; cmp - /tmp/sent)`,
 		Run: func(t *T) {
 			c := t.Dial()
+			t.Phase("sizes")
 			for _, size := range []int{1, 1023, 1024, 1025, 4095, 4096, 4097, 65535, 65536, 65537} {
 				c.Echo(random(size))
 			}
@@ -76,6 +78,7 @@ var bytesChecks = []Check{
 			c.ExpectFIN()
 			// More than the kernels keep, 4 MiB at the server's end and little at
 			// this one, so that a write takes less than all: tcp(7), tcp_wmem.
+			t.Phase("late")
 			late := t.DialNarrow()
 			most := random(8 * mib)
 			late.Pour(most)
@@ -87,9 +90,9 @@ var bytesChecks = []Check{
 	},
 	{
 		ID: "bytes/pipelined", Level: report.Must, Service: "echo",
-		Says:  "returns 1,000 messages sent without waiting, in order",
-		Cause: "bytes that arrived together with a message are thrown away with it",
-		Try:   `seq 1000 | nc -N 127.0.0.1 PORT | diff - <(seq 1000)`,
+		Says:   "returns 1,000 messages sent without waiting, in order",
+		Causes: []string{"after-line", "newline"},
+		Try:    `seq 1000 | nc -N 127.0.0.1 PORT | diff - <(seq 1000)`,
 		Run: func(t *T) {
 			var messages [][]byte
 			for i := range 1000 {
@@ -105,10 +108,9 @@ var bytesChecks = []Check{
 	},
 	{
 		ID: "bytes/silence", Level: report.Must, Service: "echo",
-		Says:  "survives clients that connect and leave without a word",
-		Cause: "a read of 0 bytes, the end, is not expected as the first thing",
-		Fits:  []symptom{died},
-		Try:   `timeout 2 nc -N 127.0.0.1 PORT </dev/null; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
+		Says:   "survives clients that connect and leave without a word",
+		Causes: []string{"first-read"},
+		Try:    `timeout 2 nc -N 127.0.0.1 PORT </dev/null; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
 			for range 20 {
 				c := t.Dial()
@@ -121,9 +123,9 @@ var bytesChecks = []Check{
 	},
 	{
 		ID: "bytes/latency", Level: report.Must, Service: "echo",
-		Says:  "answers a lone client's message well within 250 ms",
-		Cause: "the server looks at its clients now and then (sleep) instead of waiting for them, or rests after an answer",
-		Try:   `time ((echo one; sleep 0.1; echo two) | nc -N 127.0.0.1 PORT)`,
+		Says:   "answers a lone client's message well within 250 ms",
+		Causes: []string{"sleeps"},
+		Try:    `time ((echo one; sleep 0.1; echo two) | nc -N 127.0.0.1 PORT)`,
 		Run: func(t *T) {
 			const rounds, most = 5, 250 * time.Millisecond
 			var took []time.Duration
@@ -137,7 +139,7 @@ var bytesChecks = []Check{
 			median := took[rounds/2].Round(10 * time.Microsecond)
 			t.Tell("the median of %d answers took %v", rounds, median)
 			if median > most {
-				t.Fail(fmt.Sprintf("an answer within %v", most), fmt.Sprintf("the median of %d took %v", rounds, median))
+				t.FailAs("slow", fmt.Sprintf("an answer within %v", most), fmt.Sprintf("the median of %d took %v", rounds, median))
 			}
 		},
 	},

@@ -20,44 +20,16 @@ type Check struct {
 	Level   report.Level // what a failure means
 	Service string       // which service it is about: "echo", "talk" or "tls"
 	Says    string       // the server … : the sentence that it enforces
-	Cause   string       // the usual cause of a failure
-	Fits    []symptom    // what Cause explains better than the general cause does
+	Causes  []string     // ids of what is usually wrong when it fails, the most usual first
 	Try     string       // how to see it by hand, with PORT for the port
 	Files   uint64       // descriptors that the server may have open; 0: as it is
 	Ends    bool         // the server is to end; otherwise it must be there when all is over
+	First   bool         // it is played before others, which may only repeat what it shows
+	Mute    bool         // it needs no echo
+	Crowd   bool         // many clients come and go
 	Long    bool         // it may take long
 	Mutual  bool         // it is about a server that asks clients for a certificate
 	Run     func(*T)
-}
-
-// A symptom is something that can happen in any check, whatever the check is
-// about.
-type symptom int
-
-const (
-	unaccepted symptom = 1 + iota // the server has not accepted the client
-	hungUp                        // it has closed the connection before the client did
-	lingers                       // it has not closed it after the client did
-	died                          // it has ended
-)
-
-const neverCloses = "a read of 0 bytes is not taken for the end, or the descriptor of a client that left is never closed; " +
-	"after fork the parent has one too"
-
-var causes = map[symptom]string{
-	unaccepted: "the server is at another client, and accepts nobody meanwhile; " +
-		"if it is meant to serve one at a time, declare it with --limit=1",
-	hungUp:  "the connection is closed after one answer, or at an error: serve a client until read returns 0",
-	lingers: neverCloses,
-	died:    "what one client does ends the whole server: what it printed, or strace, tells where",
-}
-
-// cause is the usual cause of a failure with this symptom; 0: none.
-func (c Check) cause(s symptom) string {
-	if s == 0 || slices.Contains(c.Fits, s) {
-		return c.Cause
-	}
-	return causes[s]
 }
 
 // Group is the part of the id before the slash.

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"socketlab/lab/report"
 	"socketlab/lab/text"
 )
 
@@ -21,12 +22,16 @@ import (
 // sent goes out on its own, in order, so that a client which reads late or
 // never is as easy to write as one that takes turns.
 type Client struct {
-	t    *T
-	name string // "client 1"
-	conn connection
+	t      *T
+	name   string // "client 1"
+	conn   connection
+	right  int    // bytes that came back as they should
+	waited string // how long for what did not come
+	sure   bool   // it will not come
 
 	mu      sync.Mutex // guards what follows
 	changed *sync.Cond // tells of that
+	said    [][]byte   // all that was to be sent so far
 	queue   [][]byte   // to be sent, in segments; nil is FIN
 	sent    int        // bytes that the kernel took
 	failed  error      // why sending ended
@@ -78,7 +83,7 @@ func (t *T) connect(dialer net.Dialer) (net.Conn, error) {
 // welcome gives a client that has no name the next one.
 func (t *T) welcome(called string, conn net.Conn, err error) *Client {
 	if err != nil {
-		t.Fail("to be able to connect", cannotConnect(err))
+		t.cannotConnect(err)
 	}
 	c := &Client{t: t}
 	c.conn = t.secure(told{conn.(*net.TCPConn), c})
@@ -127,6 +132,7 @@ func (c *Client) enqueue(p []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.queue = append(c.queue, p)
+	c.said = append(c.said, p)
 	c.changed.Broadcast()
 }
 
@@ -185,7 +191,7 @@ func (c *Client) Flush() {
 		c.changed.Wait()
 	}
 	if c.failed != nil {
-		c.broken(c.name+" to be able to send", "it sent "+text.Count(c.sent, "byte"), c.failed)
+		c.broken(c.name+" to be able to send", "it sent "+text.Count(c.sent, "byte"), c.failed, nil, 0)
 	}
 }
 
@@ -219,14 +225,16 @@ func (t *T) visit(fin bool) {
 	word := []byte("hello and goodbye\n")
 	conn, err := t.connect(net.Dialer{Timeout: t.Wait})
 	if err != nil {
-		t.Fail("to be able to connect", cannotConnect(err))
+		t.cannotConnect(err)
 	}
+	c := &Client{t: t, name: "one of them", said: [][]byte{word}}
+	c.conn = t.secure(told{conn.(*net.TCPConn), c})
 	if t.tls != nil {
-		conn = t.secure(told{conn.(*net.TCPConn), &Client{t: t}})
+		conn = c.conn
 	}
 	defer conn.Close()
 	if !fin {
-		conn.(connection).SetLinger(0)
+		c.conn.SetLinger(0)
 	}
 	conn.SetDeadline(time.Now().Add(t.Wait))
 	conn.Write(word)
@@ -234,19 +242,23 @@ func (t *T) visit(fin bool) {
 	n, err := io.ReadFull(conn, answer)
 	switch {
 	case !bytes.HasPrefix(word, answer[:n]):
-		t.Fail(quantity(word), quantity(answer[:n]))
+		c.differ(word, 0, answer[:n])
 	case err == io.ErrUnexpectedEOF:
 		err = io.EOF
 		fallthrough
 	case err != nil:
-		t.Fail(quantity(word), fmt.Sprintf("%s, then %s", text.Count(n, "byte"), t.ending(err)))
+		c.broken(quantity(word), text.Count(n, "byte"), err, word, n)
 	}
 }
 
-// cannotConnect is why, without the addresses.
-func cannotConnect(err error) string {
-	if cause, ok := errors.AsType[unix.Errno](err); ok {
-		return cause.Error()
+// cannotConnect ends the check, and says why, without the addresses.
+func (t *T) cannotConnect(err error) {
+	why := err.Error()
+	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.ENOBUFS) {
+		t.Cannot("connect one more client", err) // that is our lack
 	}
-	return err.Error()
+	if cause, ok := errors.AsType[unix.Errno](err); ok {
+		why = cause.Error()
+	}
+	panic(verdict{status: report.Fail, expected: "to be able to connect", actual: why, facts: facts{symptom: refused}})
 }

@@ -2,9 +2,11 @@ package verify
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -18,23 +20,34 @@ import (
 
 // Expect receives exactly these bytes next.
 func (c *Client) Expect(want []byte) {
-	c.conn.SetReadDeadline(time.Now().Add(c.t.Wait))
 	buf := make([]byte, min(len(want), 64<<10))
 	for got := 0; got < len(want); {
-		n, err := c.conn.Read(buf[:min(len(buf), len(want)-got)])
+		n, err := c.read(buf[:min(len(buf), len(want)-got)])
 		if p := buf[:n]; !bytes.Equal(p, want[got:got+n]) {
 			c.differ(want, got, p)
 		}
 		got += n
+		c.right += n
 		if err != nil {
-			c.t.Tell("%s received %s, then %s", c.name, text.Count(got, "byte"), c.t.ending(err))
-			c.broken(quantity(want), text.Count(got, "byte"), err)
-		}
-		if n > 0 { // a large answer may take long, as long as it keeps coming
-			c.conn.SetReadDeadline(time.Now().Add(c.t.Wait))
+			c.t.Tell("%s received %s, then %s", c.name, text.Count(got, "byte"), c.ending(err))
+			c.broken(quantity(want), text.Count(got, "byte"), err, want, got)
 		}
 	}
 	c.t.Tell("%s received %s", c.name, quantity(want))
+}
+
+// read waits with patience. A large answer may take long, as long as it keeps
+// coming.
+func (c *Client) read(p []byte) (n int, err error) {
+	switch {
+	case c.t.tls != nil, c.t.witness != nil: // what has come may be in the program; the wait is to be seen
+		c.conn.SetReadDeadline(time.Now().Add(c.t.Wait))
+	case !c.await():
+		c.conn.SetReadDeadline(time.Now()) // the call is to be seen
+	default:
+		c.conn.SetReadDeadline(time.Now().Add(c.t.Wait))
+	}
+	return c.conn.Read(p)
 }
 
 // ExpectString is Expect for text.
@@ -57,25 +70,27 @@ func (c *Client) EchoBytes(p []byte) {
 
 // ExpectFIN receives the end of the conversation, and nothing before it.
 func (c *Client) ExpectFIN() {
-	c.conn.SetReadDeadline(time.Now().Add(c.t.Wait))
 	extra := make([]byte, 64)
-	n, err := c.conn.Read(extra)
+	n, err := c.read(extra)
 	if n > 0 {
 		c.t.Tell("%s received %s too many", c.name, quantity(extra[:n]))
-		panic(verdict{
+		v := verdict{
 			status:   report.Fail,
 			client:   c.name,
 			expected: "FIN, and nothing more",
 			actual:   quantity(extra[:n]) + " too many",
 			diff:     difference(nil, 0, extra[:n]),
-		})
+			facts:    facts{symptom: tooMany, got: extra[:n]},
+		}
+		c.t.trace(c, &v.facts)
+		panic(v)
 	}
-	c.t.Tell("%s received %s", c.name, c.t.ending(err))
+	c.t.Tell("%s received %s", c.name, c.ending(err))
 	switch {
 	case isTimeout(err):
-		panic(verdict{status: report.Fail, client: c.name, expected: "FIN", actual: c.t.ending(err), symptom: lingers})
+		c.failAs(lingers, "FIN", c.ending(err))
 	case err != io.EOF:
-		c.fail("FIN", c.t.ending(err))
+		c.failAs(reset, "FIN", c.ending(err))
 	}
 }
 
@@ -88,7 +103,7 @@ func (c *Client) ExpectNothing(expected string) {
 	case n > 0:
 		c.fail(expected, c.name+" received "+quantity(p[:n]))
 	case !isTimeout(err):
-		c.fail(expected, c.name+" received "+c.t.ending(err))
+		c.fail(expected, c.name+" received "+c.ending(err))
 	}
 }
 
@@ -103,10 +118,14 @@ func (c *Client) Arrives(patience time.Duration) bool {
 	if s, ok := c.conn.(*secured); ok && s.await() != nil {
 		return false // the handshake is not over
 	}
-	return raw.Read(func(fd uintptr) bool {
-		_, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK)
-		return err != unix.EAGAIN
-	}) == nil
+	return raw.Read(readable) == nil
+}
+
+// readable reports whether a read need not wait. It does not try: that would
+// take away the error of a connection that was reset.
+func readable(fd uintptr) bool {
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return n > 0 && err == nil
 }
 
 // differ ends the check at the first byte that is not as it should be.
@@ -115,31 +134,47 @@ func (c *Client) differ(want []byte, at int, got []byte) {
 	for got[i] == want[at+i] {
 		i++
 	}
+	c.right += i
 	c.t.Tell("%s received a wrong byte after %s", c.name, text.Count(at+i, "byte"))
-	panic(verdict{
+	v := verdict{
 		status:   report.Fail,
 		client:   c.name,
 		expected: quantity(want),
 		actual:   fmt.Sprintf("a difference at byte %s", text.Number(at+i+1)),
 		diff:     difference(want[at:], i, got),
-	})
+		facts:    facts{symptom: differs, at: at + i, of: len(want), want: want[at+i:], got: got[i:], before: want[:at+i]},
+	}
+	c.t.trace(c, &v.facts)
+	panic(v)
 }
 
 // fail ends the check because of what happened to this client.
-func (c *Client) fail(expected, actual string) {
-	panic(verdict{status: report.Fail, client: c.name, expected: expected, actual: actual})
+func (c *Client) fail(expected, actual string) { c.failAs(0, expected, actual) }
+
+func (c *Client) failAs(s symptom, expected, actual string) {
+	f := facts{symptom: s, mark: "end", sure: c.sure}
+	if s == lingers {
+		f.unread = c.atServer().Unread
+	}
+	panic(verdict{status: report.Fail, client: c.name, expected: expected, actual: actual, facts: f})
 }
 
-// broken ends the check because the conversation has come to a halt.
-func (c *Client) broken(expected, actual string, err error) {
+// broken ends the check because the conversation has come to a halt: of what was
+// wanted so much was got.
+func (c *Client) broken(expected, actual string, err error, want []byte, got int) {
 	v := verdict{status: report.Fail, client: c.name, expected: expected}
-	v.actual = fmt.Sprintf("%s, then %s", actual, c.t.ending(err))
+	v.facts = facts{at: got, of: len(want), want: want[got:], before: want[:got]}
+	v.actual = fmt.Sprintf("%s, then %s", actual, c.ending(err))
 	switch {
-	case err == io.EOF || isReset(err):
+	case err == io.EOF:
 		v.symptom = hungUp
-	case isTimeout(err) && c.unaccepted():
-		v.actual += ": the server has not accepted " + c.name
-		if c.t.Limit == 0 {
+	case isReset(err):
+		v.symptom = reset
+	case isTimeout(err):
+		v.symptom, v.sure = silent, c.sure
+		v.unread = c.atServer().Unread
+		if c.unaccepted() {
+			v.actual += ": the server has not accepted " + c.name
 			v.symptom = unaccepted
 		}
 	}
@@ -147,14 +182,16 @@ func (c *Client) broken(expected, actual string, err error) {
 }
 
 // ending says in the words of the wire how reading ended.
-func (t *T) ending(err error) string {
+func (c *Client) ending(err error) string {
 	switch {
 	case err == io.EOF:
 		return "FIN"
 	case isReset(err):
 		return "RST"
+	case errors.Is(err, net.ErrClosed):
+		return "the end of the check"
 	case isTimeout(err):
-		return fmt.Sprintf("nothing for %v", t.Wait)
+		return "nothing for " + cmp.Or(c.waited, c.t.Wait.String())
 	}
 	return err.Error()
 }
@@ -173,7 +210,7 @@ func (c *Client) expectWholeLines(fill string) {
 	c.conn.SetReadDeadline(time.Now().Add(c.t.Wait))
 	all, err := io.ReadAll(c.conn)
 	if err != nil {
-		c.broken("all that is owed, then FIN", text.Count(len(all), "byte"), err)
+		c.broken("all that is owed, then FIN", text.Count(len(all), "byte"), err, nil, 0)
 	}
 	last, lines := -1, 0
 	for line := range strings.Lines(string(all)) {

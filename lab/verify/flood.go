@@ -58,13 +58,13 @@ func (c *Client) Flood() (stop func()) {
 			}
 			if err == io.EOF {
 				if all := <-sent; total != all {
-					c.broken(text.Count(all, "byte")+", then FIN", text.Count(total, "byte"), err)
+					c.broken(text.Count(all, "byte")+", then FIN", text.Count(total, "byte"), err, make([]byte, all), total)
 				}
 				c.t.Tell("%s received all of its %s", c.name, text.Count(total, "byte"))
 				return
 			}
 			if err != nil {
-				c.broken("what was sent", text.Count(total, "byte"), err)
+				c.broken("what was sent", text.Count(total, "byte"), err, nil, 0)
 			}
 		}
 	}()
@@ -72,7 +72,7 @@ func (c *Client) Flood() (stop func()) {
 	case <-flowing:
 	case end := <-received:
 		if end == nil {
-			c.broken("an answer to all it sends", "less than 1 MiB", io.EOF)
+			c.broken("an answer to all it sends", "less than 1 MiB", io.EOF, nil, 0)
 		}
 		panic(end)
 	}

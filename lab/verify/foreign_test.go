@@ -30,9 +30,11 @@ var foreign = []struct {
 	{name: "Python asyncio", command: python("asyncio_echo.py")},
 	{name: "Python selectors", command: python("selectors_echo.py")},
 	{name: "Node net", command: node("net_echo.js"), faults: map[string]string{
-		"life/descriptors": "0 bytes, then FIN", // libuv accepts, and closes at once
+		"life/shed": "0 bytes, then FIN", // libuv accepts, and closes at once
 	}},
 	{name: "C epoll", command: cEpoll},
+	{name: "Java threads", command: javaThreads},
+	{name: "Rust threads", command: rustThreads},
 	{name: "socat", command: socat("-t", "60", "TCP-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr,backlog=1024", "EXEC:cat"),
 		faults: map[string]string{
 			"life/term": "exit code 143",
@@ -42,7 +44,7 @@ var foreign = []struct {
 		"tls/alert": "0 bytes", // OpenSSL says nothing to who speaks plain text
 	}},
 	{name: "Node tls", command: node("tls_echo.js"), tls: true, faults: map[string]string{
-		"life/descriptors":       "0 bytes, then",
+		"life/shed":              "0 bytes, then",
 		"tls/alert":              "0 bytes",
 		"tls/renegotiation":      "a new handshake",
 		"tls/client-certificate": "FIN", // it looks at the certificate after the handshake
@@ -57,10 +59,10 @@ var foreign = []struct {
 		"life/term": "signal 15",
 	}},
 	{name: "Node net, as is", command: node("as-is/net_echo.js"), asIs: true, faults: map[string]string{
-		"close/early":      "then RST", // an error that nobody listens to
-		"close/reset":      "then RST",
-		"life/descriptors": "0 bytes, then FIN",
-		"life/term":        "signal 15",
+		"close/early": "then RST", // an error that nobody listens to
+		"close/reset": "then RST",
+		"life/shed":   "0 bytes, then FIN",
+		"life/term":   "signal 15",
 	}},
 	{name: "socat, as is", command: socat("TCP-LISTEN:{port},bind=127.0.0.1,fork", "EXEC:cat"), asIs: true, faults: map[string]string{
 		"life/restart": "Address already in use",
@@ -165,6 +167,30 @@ func goIOCopy(t *testing.T) []string {
 
 func cEpoll(t *testing.T) []string {
 	return []string{built(t, "gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", "{}", "testdata/foreign/epoll_echo.c"), "{port}"}
+}
+
+func javaThreads(t *testing.T) []string {
+	t.Helper()
+	needsToo(t, "javac")
+	classes := t.TempDir()
+	if out, err := exec.Command("javac", "-d", classes, "testdata/foreign/EchoServer.java").CombinedOutput(); err != nil {
+		t.Fatalf("javac: %v\n%s", err, out)
+	}
+	return []string{"java", "-cp", classes, "EchoServer", "{port}"}
+}
+
+func rustThreads(t *testing.T) []string {
+	t.Helper()
+	needsToo(t, "rustc")
+	return []string{built(t, "rustc", "-O", "-o", "{}", "testdata/foreign/echo.rs"), "{port}"}
+}
+
+// needsToo skips a test where a program is missing that is large to install.
+func needsToo(t *testing.T, program string) {
+	t.Helper()
+	if _, err := exec.LookPath(program); err != nil {
+		t.Skipf("%s is not installed; it is in a package of its own", program)
+	}
 }
 
 func python(file string) func(*testing.T) []string {

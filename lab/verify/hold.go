@@ -1,12 +1,15 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"socketlab/lab/report"
 	"socketlab/lab/subject"
@@ -20,21 +23,22 @@ type hooks struct {
 
 // run holds one server to one check. If it fails, it may be played again, to
 // be shown: then it is not idle, for it has that before it.
-func run(ctx context.Context, s Server, c Check, o Options, tell hooks) report.Check {
+func run(ctx context.Context, s Server, c Check, o Options, tell hooks) (report.Check, facts) {
 	if o.Again != nil {
 		tell.idle = nil
 	}
-	result := hold(ctx, s, c, o, nil, tell)
+	result, seen := hold(ctx, s, c, o, nil, tell)
 	if result.Status == report.Fail && o.Again != nil {
 		o.Replay = o.replay(result.Schedule)
 		again, err := o.Again(ctx, s, c, o)
 		showAgain(&result, again, err)
 	}
-	return result
+	return result, seen
 }
 
-// hold holds one server to one check.
-func hold(ctx context.Context, s Server, c Check, o Options, w Witness, tell hooks) report.Check {
+// hold holds one server to one check. What was seen is worth something if it
+// failed.
+func hold(ctx context.Context, s Server, c Check, o Options, w Witness, tell hooks) (report.Check, facts) {
 	result := report.Check{ID: c.ID, Level: c.Level, Says: c.Says, Status: report.Pass}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -47,17 +51,17 @@ func hold(ctx context.Context, s Server, c Check, o Options, w Witness, tell hoo
 	result.MS = time.Since(t.start).Milliseconds()
 	result.Note = t.note
 	if end == nil {
-		return result
+		return result, facts{}
 	}
 	result.Status = end.status
-	if end.status == report.Skip {
-		return result
+	if end.status != report.Fail && end.status != report.Error {
+		return result, facts{}
 	}
 	result.Expected, result.Actual, result.Diff = end.expected, end.actual, end.diff
 	result.Schedule = end.schedule
-	result.Story, result.Hint, result.Try = abridge(t.story, end.client), c.cause(end.symptom), c.Try
+	result.Story, result.Try = abridge(t.story, end.client), c.Try
 	result.Output = end.output
-	return result
+	return result, end.facts
 }
 
 // abridge leaves out of a long story what the other clients did.
@@ -79,14 +83,19 @@ func (t *T) play(s Server, c Check) (end *verdict) {
 	if c.Mutual && s.Mutual != nil {
 		spec.Command = s.Mutual
 	}
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil {
+		spec.Files = min(spec.Files, limit.Max)
+	}
 	server, err := t.startWitnessed(spec)
 	if err != nil {
 		end = &verdict{status: report.Error, expected: "the server to listen", actual: err.Error()}
 		t.explain(end)
 		return end
 	}
-	t.Server = server
-	go t.limit(server, t.patience(c))
+	t.check, t.only, t.Server = c.ID, s.Port, server
+	t.began = t.strained()
+	go t.limit(server, t.Options.patience(c))
 	if t.idle != nil {
 		go t.standAside()
 	}
@@ -164,7 +173,7 @@ func (t *T) standAside() {
 func (t *T) afterwards(c Check) {
 	t.hangUp()
 	t.Tell("everybody left")
-	if c.Service != "talk" {
+	if c.Service != "talk" && !c.Mute {
 		t.Dial().Echo([]byte("and after all that?\n"))
 	}
 	if _, over := t.Server.Ending(); over {
@@ -202,12 +211,24 @@ func (t *T) explain(end *verdict) {
 		took := time.Since(t.start).Round(time.Second)
 		end.actual += fmt.Sprintf("; the check was ended after %v", took)
 	}
+	if t.Server == nil {
+		return
+	}
 	if end.status == report.Fail {
+		t.mu.Lock()
+		end.check, end.clients = t.check, t.came
+		end.phase = cmp.Or(end.phase, t.phase)
+		t.mu.Unlock()
+		strain := t.strained().since(t.began)
 		t.examine(end)
+		t.look(&end.facts)
+		// Wrong bytes, FIN, RST and an end are no question of time.
+		if end.starved = strain.starved() && !end.sure && !end.shows(differs, tooMany, hungUp, reset, died); end.starved {
+			t.Tell("the machine was busy: %v", strain)
+		}
+		t.experiment(&end.facts)
 	}
-	if t.Server != nil {
-		end.output = string(t.Server.Output())
-	}
+	end.output = string(t.Server.Output())
 }
 
 // examine adds what is conspicuous about the server's processes now.
@@ -231,6 +252,7 @@ func (t *T) examine(end *verdict) {
 	}
 	share := 100 * float64(after.CPU-before.CPU) / float64(time.Since(start))
 	if share > busy && !t.flooded(0) { // or it has reason to
+		end.spins = true
 		end.actual += fmt.Sprintf(" (it spins: %.0f %% of a core)", share)
 	}
 	if after.Zombies > 0 {
@@ -242,7 +264,6 @@ func (t *T) examine(end *verdict) {
 func (t *T) over(end *verdict) bool {
 	ending, over := t.Server.Ending()
 	if over && !strings.Contains(end.actual, ending.String()) { // that is what it is about
-		end.symptom = died
 		end.actual += fmt.Sprintf(" (the server has ended: %v)", ending)
 	}
 	return over

@@ -1,8 +1,11 @@
 package verify
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -14,10 +17,9 @@ import (
 var manyChecks = []Check{
 	{
 		ID: "many/two", Level: report.Must, Service: "echo",
-		Says:  "serves the second client while the first is silent, or by design keeps it waiting and loses nothing",
-		Cause: "the server reads from the first client and sleeps there; if that is meant, declare it with --limit=1",
-		Fits:  []symptom{unaccepted},
-		Try:   `timeout 9 nc -d 127.0.0.1 PORT & sleep 1; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
+		Says:   "serves the second client while the first is silent, or by design keeps it waiting and loses nothing",
+		Causes: []string{"one-client"},
+		Try:    `timeout 9 nc -d 127.0.0.1 PORT & sleep 1; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
 			first := t.Dial()
 			first.Echo([]byte("I am first\n"))
@@ -45,9 +47,9 @@ var manyChecks = []Check{
 	},
 	{
 		ID: "many/apart", Level: report.Must, Service: "echo",
-		Says:  "never mixes clients: 64 at once, each with a stream of its own",
-		Cause: "a buffer or a variable is shared between clients",
-		Try:   `for i in $(seq 64); do yes $i | head -n 30000 | timeout 9 nc -N 127.0.0.1 PORT | sort -u & done | sort -n | wc -l`,
+		Says:   "never mixes clients: 64 at once, each with a stream of its own",
+		Causes: []string{"one-buffer", "wrong-descriptor"},
+		Try:    `for i in $(seq 64); do yes $i | head -n 30000 | timeout 9 nc -N 127.0.0.1 PORT | sort -u & done | sort -n | wc -l`,
 		Run: func(t *T) {
 			var clients []*Client // come one by one: this is not about bursts
 			for i := range t.Most(64) {
@@ -67,17 +69,18 @@ var manyChecks = []Check{
 	},
 	{
 		ID: "many/half-line", Level: report.Must, Service: "echo",
-		Says:  "is not stalled by a client that sent half a line",
-		Cause: "after select or poll the server reads until the newline comes, and waits there for one client",
-		Fits:  []symptom{unaccepted},
-		Try:   `(printf 'half a li'; sleep 4) | nc -N 127.0.0.1 PORT >/dev/null & sleep 1; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
+		Says:   "is not stalled by a client that sent half a line",
+		Causes: []string{"line"},
+		Try:    `(printf 'half a li'; sleep 4) | nc -N 127.0.0.1 PORT >/dev/null & sleep 1; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
 			half := t.Dial()
 			half.SendString("half a li")
 			half.Flush()
+			t.Phase("half")
 			if t.Limit != 1 {
 				t.Dial().Echo([]byte("a whole line\n"))
 			}
+			t.Phase("line")
 			half.SendString("ne\n")
 			half.ExpectString("half a line\n")
 			half.HalfClose()
@@ -87,20 +90,21 @@ var manyChecks = []Check{
 	},
 	{
 		ID: "many/slow-reader", Level: report.Must, Service: "echo",
-		Says:  "is not stalled by a client that does not read",
-		Cause: "writing to a client whose buffers are full waits, and everybody waits with it: write without waiting, and keep what is left",
-		Fits:  []symptom{unaccepted},
-		Try:   `head -c 64M /dev/zero | timeout 4 nc 127.0.0.1 PORT | sleep 4 & sleep 1; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
+		Says:   "is not stalled by a client that does not read",
+		Causes: []string{"blocking-write"},
+		Try:    `head -c 64M /dev/zero | timeout 4 nc 127.0.0.1 PORT | sleep 4 & sleep 1; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
 			slow := t.DialNarrow()
 			p := random(12 * mib)
 			slow.Pour(p)
 			if t.Limit != 1 {
+				t.Phase("others")
 				other := t.bystander()
 				for range 5 {
 					other()
 				}
 			}
+			t.Phase("late")
 			slow.Expect(p)
 			slow.HalfClose() // only now: this is not about the half-closed
 			slow.ExpectFIN()
@@ -109,30 +113,30 @@ var manyChecks = []Check{
 	},
 	{
 		ID: "many/flood", Level: report.Must, Service: "echo",
-		Says:  "is not stalled by a client that never pauses",
-		Cause: "the server reads from one client until nothing is left, and something always is: read once, then look at the others",
-		Fits:  []symptom{unaccepted},
-		Try:   `(exec 3<>/dev/tcp/127.0.0.1/PORT; timeout 4 cat <&3 >/dev/null & timeout 4 cat /dev/zero >&3) & sleep 1; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
+		Says:   "is not stalled by a client that never pauses",
+		Causes: []string{"greedy"},
+		Try:    `(exec 3<>/dev/tcp/127.0.0.1/PORT; timeout 4 cat <&3 >/dev/null & timeout 4 cat /dev/zero >&3) & sleep 1; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
 			flood := t.Dial()
 			stop := flood.Flood()
 			if t.Limit != 1 {
+				t.Phase("others")
 				other := t.bystander()
 				for range 20 {
 					other()
 					t.pause(10 * time.Millisecond) // not all in a moment when there is room
 				}
 			}
+			t.Phase("end")
 			stop()
 			t.Dial().Echo([]byte("the next one\n"))
 		},
 	},
 	{
 		ID: "many/burst", Level: report.Must, Service: "echo",
-		Says:  "serves 200 clients that connect at the same moment",
-		Cause: "a connection is lost between two that come together: accept again while there are more; or the backlog of listen is tiny",
-		Fits:  []symptom{unaccepted, hungUp},
-		Try:   `for i in $(seq 200); do (echo $i | timeout 9 nc -N 127.0.0.1 PORT) & done | sort -n | uniq | wc -l`,
+		Says:   "serves 200 clients that connect at the same moment",
+		Causes: []string{"slow-accept", "edge-accept", "race"},
+		Try:    `for i in $(seq 200); do (echo $i | timeout 9 nc -N 127.0.0.1 PORT) & done | sort -n | uniq | wc -l`,
 		Run: func(t *T) {
 			var latest atomic.Int64 // when anybody was served: they all wait for each other
 			now := func() int64 { return time.Since(t.start).Nanoseconds() }
@@ -156,10 +160,9 @@ var manyChecks = []Check{
 	},
 	{
 		ID: "many/crowd", Level: report.Should, Service: "echo", Long: true,
-		Says:  "serves 1,000 clients at once, or as many as it is made for; the others wait and lose nothing",
-		Cause: "a limit of descriptors (ulimit -n), of FD_SETSIZE, of threads; or the server drops whom it cannot serve",
-		Fits:  []symptom{unaccepted, hungUp, died},
-		Try:   `(for i in $(seq 1000); do exec {fd}<>/dev/tcp/127.0.0.1/PORT && echo hello >&$fd && read -t 5 <&$fd && n=$i || break; done; echo $n)`,
+		Says:   "serves 1,000 clients at once, or as many as it is made for; the others wait and lose nothing",
+		Causes: []string{"small-table", "fd-setsize", "turns-away"},
+		Try:    `(for i in $(seq 1000); do exec {fd}<>/dev/tcp/127.0.0.1/PORT && echo hello >&$fd && read -t 5 <&$fd && n=$i || break; done; echo $n)`,
 		Run: func(t *T) {
 			served, waiting := 1000, 0
 			if t.Limit > 0 {
@@ -203,9 +206,9 @@ var manyChecks = []Check{
 	},
 	{
 		ID: "many/churn", Level: report.Must, Service: "echo", Long: true,
-		Says:  "after 2,000 connections has as many descriptors, threads and children as before",
-		Cause: "something is not given back when a client leaves: the descriptor is not closed, the thread does not end, the child is not waited for",
-		Try:   `ls /proc/PID/fd /proc/PID/task | wc -l; (for i in $(seq 100); do echo hello | timeout 2 nc -N 127.0.0.1 PORT >/dev/null & done; wait); sleep 1; ls /proc/PID/fd /proc/PID/task | wc -l`,
+		Says:   "after 2,000 connections has as many descriptors, threads and children as before",
+		Causes: []string{"descriptor-kept", "race"},
+		Try:    `ls /proc/PID/fd /proc/PID/task | wc -l; (for i in $(seq 100); do echo hello | timeout 2 nc -N 127.0.0.1 PORT >/dev/null & done; wait); sleep 1; ls /proc/PID/fd /proc/PID/task | wc -l`,
 		Run: func(t *T) {
 			const (
 				connections = 2000
@@ -232,14 +235,244 @@ var manyChecks = []Check{
 			t.Tell("after %d connections: %s", warmUp, figures(before))
 			more := slack * max(1, len(before.Processes))
 			visit(connections)
-			t.Until("as many as before: "+figures(before), func() (string, bool) {
-				now := t.Tree()
-				return figures(now), now.Files <= before.Files+more && now.Threads <= before.Threads+more &&
-					len(now.Processes) <= len(before.Processes)
-			})
+			for _, figure := range []struct {
+				mark string
+				of   func(proc.Tree) int
+				more int
+			}{
+				{"processes", func(tree proc.Tree) int { return len(tree.Processes) }, 0},
+				{"files", func(tree proc.Tree) int { return tree.Files }, more},
+				{"threads", func(tree proc.Tree) int { return tree.Threads }, more},
+			} {
+				t.UntilAs(figure.mark, "as many as before: "+figures(before), func() (string, bool) {
+					now := t.Tree()
+					return figures(now), figure.of(now) <= figure.of(before)+figure.more
+				})
+			}
 			t.Tell("after %s more: %s", text.Number(connections), figures(t.Tree()))
 		},
 	},
+	{
+		ID: "many/chatter", Level: report.Must, Service: "echo",
+		Says:   "is not stalled by clients that answer at once, for ever (ping-pong)",
+		Causes: []string{"greedy"},
+		Try:    `python3 -c 'import socket as s; c = s.create_connection(("127.0.0.1", PORT)); [(c.send(b"x"), c.recv(1)) for i in range(300000)]' & sleep 0.3; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
+		Run: func(t *T) {
+			stop := t.Chatter(max(1, t.Most(4)-1))
+			if t.Limit != 1 {
+				t.Phase("others")
+				other := t.bystander()
+				for range 20 {
+					other()
+					t.pause(10 * time.Millisecond)
+				}
+			}
+			t.Phase("end")
+			stop()
+		},
+	},
+	{
+		ID: "many/slow", Level: report.Must, Service: "echo", Long: true,
+		Says:   "loses nothing for, and does not drop, a client that reads 4 KiB every 50 ms while others are served",
+		Causes: []string{"drops-slow", "short-write"},
+		Try:    `head -c 8M /dev/zero | nc -I 4096 -N 127.0.0.1 PORT | (for i in $(seq 100); do head -c 4096; sleep 0.05; done; cat) | wc -c`,
+		Run: func(t *T) {
+			const size, rounds = 4 << 10, 100
+			slow := t.DialNarrow()
+			p := random(8 * mib)
+			slow.Pour(p)
+			other := func() {}
+			if t.Limit != 1 {
+				t.Phase("others")
+				other = t.bystander()
+			}
+			t.Tell("%s reads 4 KiB every 50 ms, %d times", slow.name, rounds)
+			for i := range rounds {
+				t.Phase("slow")
+				slow.expectQuietly(p[i*size:][:size])
+				t.pause(50 * time.Millisecond)
+				if i%20 == 0 {
+					t.Phase("others")
+					other()
+				}
+			}
+			t.Phase("slow")
+			slow.Expect(p[rounds*size:])
+			t.Phase("end")
+			slow.HalfClose()
+			slow.ExpectFIN()
+		},
+	},
+	{
+		ID: "many/wall", Level: report.Must, Service: "echo", Long: true, Crowd: true, Files: 2048,
+		Says:   "neither dies, hangs nor mixes bytes at the 1,100th client; to refuse it or to let it wait is allowed",
+		Causes: []string{"fd-setsize", "small-table"},
+		Try:    `ulimit -n 4096; python3 -c 'import socket as s; a = [s.create_connection(("127.0.0.1", PORT)) for i in range(1100)]; a[-1].settimeout(5); a[-1].send(b"hi"); print(a[-1].recv(2)); a[0].settimeout(5); a[0].send(b"ho"); print(a[0].recv(2))'`,
+		Run: func(t *T) {
+			const most = 1100
+			var served []*Client
+			for len(served) < t.Most(most) {
+				var c *Client
+				for tries := 0; c == nil && tries < 10; tries++ {
+					c = t.Knock()
+				}
+				if c == nil {
+					break // its queue is full
+				}
+				word := fmt.Appendf(nil, "client at the wall, %d\n", len(served))
+				c.Send(word)
+				if !c.answered(word) {
+					break
+				}
+				served = append(served, c)
+			}
+			t.Tell("so many clients are served: %d", len(served))
+			if len(served) == 0 {
+				t.Fail("to serve a client", "it serves none")
+			}
+			t.Each(4, func(first int) {
+				for i := first; i < len(served); i += 4 {
+					served[i].Echo(fmt.Appendf(nil, "still here, %d\n", i))
+				}
+			})
+			for _, c := range served {
+				c.Reset()
+			}
+			t.hangUp() // those who wait, too
+			t.Dial().Echo([]byte("the next one\n"))
+		},
+	},
+	{
+		ID: "many/soak", Level: report.Must, Service: "echo", Long: true, Crowd: true,
+		Says:   "never mixes clients after 4,000 connections have come and gone, while several ping-pong",
+		Causes: []string{"given-back-twice", "one-buffer", "race"},
+		Try:    `for i in $(seq 4000); do printf x | timeout 2 nc -N 127.0.0.1 PORT >/dev/null; done; for i in $(seq 8); do yes $i | head -n 30000 | timeout 9 nc -N 127.0.0.1 PORT | sort -u & done | sort -n | wc -l`,
+		Run: func(t *T) {
+			connections, together := 4000, 8
+			if t.Soak {
+				connections = 100_000
+			}
+			if t.Limit == 1 {
+				for range connections {
+					t.visit(true)
+				}
+				t.Dial().Echo([]byte("the next one\n"))
+				return
+			}
+			stop := t.Chatter(max(1, t.Most(8+together)-together))
+			t.Tell("%s clients come and go, with FIN, %d at a time", text.Number(connections), together)
+			t.Each(min(together, t.Most(together)), func(int) {
+				for range connections / together {
+					t.visit(true)
+				}
+			})
+			t.pause(300 * time.Millisecond)
+			stop()
+		},
+	},
+	{
+		ID: "many/waiting", Level: report.Should, Service: "echo", Mute: true,
+		Says:   "lets at least 4 clients wait to be accepted",
+		Causes: []string{"backlog"},
+		Try:    `ss -ltn 'sport = :PORT'`,
+		Run: func(t *T) {
+			const least = 4
+			for _, s := range t.sockets() {
+				switch {
+				case s.State != proc.Listen || s.Room == 0:
+				case s.Room < least:
+					t.FailAs("backlog", fmt.Sprintf("room for %d clients in the queue for accept", least), fmt.Sprintf("room for %d", s.Room))
+				default:
+					t.Tell("so many can wait to be accepted: %d", s.Room)
+				}
+			}
+		},
+	},
+}
+
+// answered reports whether the word comes back. If the client is turned away, or
+// waits in the queue, it does not.
+func (c *Client) answered(word []byte) bool {
+	for p := c.t.patience(); ; {
+		left := p.left()
+		if c.Arrives(max(left, time.Millisecond)) {
+			break
+		}
+		if left == 0 || p.idle() && c.unaccepted() {
+			if c.unaccepted() {
+				return false
+			}
+			c.Expect(word) // it was accepted, and is not answered: that is a failure
+		}
+	}
+	buf := make([]byte, len(word))
+	n, err := io.ReadFull(c.conn, buf)
+	if !bytes.Equal(buf[:n], word[:n]) {
+		c.differ(word, 0, buf[:n])
+	}
+	_, over := c.t.Server.Ending()
+	if err != nil && over {
+		c.broken(quantity(word), text.Count(n, "byte"), err, word, n)
+	}
+	return err == nil
+}
+
+// Chatter has clients talk for ever: each sends a word as soon as the one before
+// has come back, and compares. It returns how to stop them.
+func (t *T) Chatter(n int) (stop func()) {
+	enough, ends := make(chan struct{}), make(chan any, n)
+	t.Tell("%s play ping-pong, without a pause", text.Count(n, "client"))
+	t.flooded(+1)
+	for range n {
+		c := t.Dial()
+		c.Echo([]byte("ready\n"))
+		go func() {
+			defer func() { ends <- recover() }()
+			for size := 1; ; size = size%3000 + 97 {
+				select {
+				case <-enough:
+					return
+				default:
+					c.ping(random(size))
+				}
+			}
+		}()
+	}
+	return func() {
+		t.flooded(-1)
+		close(enough)
+		var first any
+		for range n {
+			if end := <-ends; first == nil {
+				first = end
+			}
+		}
+		if first != nil {
+			panic(first)
+		}
+	}
+}
+
+// ping sends a word and receives it back, and is not worth a line in the story.
+func (c *Client) ping(word []byte) {
+	c.mu.Lock()
+	if c.said = append(c.said, word); len(c.said) > 128 { // and not all that was before
+		c.said = slices.Clone(c.said[64:])
+	}
+	c.mu.Unlock()
+	if _, err := c.conn.Write(word); err != nil {
+		c.broken(c.name+" to be able to send", "it did not", err, word, 0)
+	}
+	buf := make([]byte, len(word))
+	for got := 0; got < len(word); {
+		n, err := c.read(buf[got:])
+		if !bytes.Equal(buf[got:got+n], word[got:got+n]) {
+			c.differ(word, got, buf[got:got+n])
+		}
+		if got += n; err != nil {
+			c.broken(quantity(word), text.Count(got, "byte"), err, word, got)
+		}
+	}
 }
 
 // oneAtATime fails, but finds out first whether the second client is served
@@ -251,7 +484,7 @@ func (t *T) oneAtATime(first, second *Client) {
 		t.Fail(expected, "it is not served, not even when the first has left")
 	}
 	second.ExpectString("and I am second\n")
-	t.Fail(expected, "it is served when the first has left, and lost nothing: "+
+	t.FailAs("one at a time", expected, "it is served when the first has left, and lost nothing: "+
 		"a server for one client at a time; if that is meant, declare it with --limit=1")
 }
 
@@ -276,6 +509,6 @@ func (t *T) insist(word []byte, hope func() bool) *Client {
 		}
 		c.Reset()
 	}
-	t.Fail("to be let in", fmt.Sprintf("the queue of those it has not accepted is full, for %v", t.Wait))
+	t.FailAs("queue full", "to be let in", fmt.Sprintf("the queue of those it has not accepted is full, for %v", t.Wait))
 	return nil
 }

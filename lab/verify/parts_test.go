@@ -19,7 +19,7 @@ func TestSelect(t *testing.T) {
 		{[]string{"*/*"}, len(Checks), "bytes/echo"},
 		{[]string{"close"}, len(closeChecks), "close/fin"},
 		{[]string{"close/*"}, len(closeChecks), "close/fin"},
-		{[]string{"life/s*"}, 2, "life/stopped"},
+		{[]string{"life/st*"}, 2, "life/stopped"},
 		{[]string{"many/two", "bytes/echo"}, 2, "bytes/echo"}, // their own order
 		{[]string{"many/two", "many/t*"}, 1, "many/two"},      // once
 		{[]string{"half"}, 0, ""},
@@ -60,7 +60,7 @@ func TestChecksAreComplete(t *testing.T) {
 			t.Errorf("%s is there twice", c.ID)
 		}
 		seen[c.ID] = true
-		if c.Level == "" || c.Service == "" || c.Says == "" || c.Cause == "" || c.Try == "" || c.Run == nil {
+		if c.Level == "" || c.Service == "" || c.Says == "" || len(c.Causes) == 0 || c.Try == "" || c.Run == nil {
 			t.Errorf("%s is not complete", c.ID)
 		}
 	}

@@ -24,7 +24,7 @@ func (c *Client) Pour(p []byte) int {
 		sent, left, failed := c.sent, len(c.queue), c.failed
 		c.mu.Unlock()
 		if failed != nil {
-			c.broken(c.name+" to be able to send", "it sent "+text.Count(sent, "byte"), failed)
+			c.broken(c.name+" to be able to send", "it sent "+text.Count(sent, "byte"), failed, nil, 0)
 		}
 		if left == 0 || halt.at(sent, c.atServer().Unread > 0) {
 			c.t.Tell("%s sent %s of %s without reading", c.name, text.Number(sent), text.Count(len(p), "byte"))
@@ -38,7 +38,7 @@ func (c *Client) Pour(p []byte) int {
 // gone. It returns what it sent.
 func (c *Client) Overfill(most int) []byte {
 	p := random(most)
-	const first, step = mib, 64 << 10
+	const first, step = mib, 256 << 10
 	sent := 0
 	for sent < most && !c.keeps(sent) {
 		next := step

@@ -92,16 +92,16 @@ func TestFailureTells(t *testing.T) {
 	}
 }
 
-// TestCauses holds the usual cause to what was seen, whatever the check is about.
+// TestCauses holds the cause to what was seen, whatever the check is about.
 func TestCauses(t *testing.T) {
 	for _, test := range []struct{ server, check, actual, cause string }{
-		{"serves-one-at-a-time", "life/idle", "the server has not accepted client 2", "declare it with --limit=1"},
-		{"serves-one-at-a-time", "many/half-line", "the server has not accepted client 2", "until the newline comes"},
+		{"serves-one-at-a-time", "life/idle", "the server has not accepted client 2", "one client at a time"},
+		{"serves-one-at-a-time", "many/half-line", "the server has not accepted client 2", "a whole line"},
 		{"hangs-up", "life/stopped", "0 bytes, then", "EINTR"},
-		{"hangs-up", "many/apart", "0 bytes, then", "closed after one answer"},
-		{"forgets-to-close", "bytes/echo", "nothing for", "is never closed"},
-		{"dies-of-silence", "bytes/silence", "exit code 2", "a read of 0 bytes"},
-		{"ends-in-the-middle", "life/memory", "exit code 3", "ends the whole server"},
+		{"hangs-up", "many/apart", "0 bytes, then", "closed at once"},
+		{"forgets-to-close", "bytes/echo", "nothing for", "is not closed"},
+		{"dies-of-silence", "bytes/silence", "exit code 2", "says nothing ends the server"},
+		{"ends-in-the-middle", "life/memory", "exit code 3", "ends the server"},
 	} {
 		c := hold(t, named(t, test.server), verify.Options{Checks: verify.Select([]string{test.check}), Wait: time.Second, Start: 20 * time.Second})[0]
 		if c.Status != report.Fail || !strings.Contains(c.Actual, test.actual) || !strings.Contains(c.Hint, test.cause) {

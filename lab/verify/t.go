@@ -36,6 +36,12 @@ type T struct {
 	came    int // clients so far
 	floods  int // of them, those who send without a pause now
 	note    string
+	only    uint16 // the port, if it has only one; 0: any other will do
+	check   string
+	phase   string
+	glanced glance
+	began   strain
+	grew    string // how much it was, by the last look
 }
 
 // A verdict is what ends a check early; the runner recovers it.
@@ -44,16 +50,21 @@ type verdict struct {
 	expected, actual string
 	diff             []string
 	client           string // whom it happened to; "": nobody in particular
-	symptom          symptom
-	schedule         string
-	explained        bool
-	output           string // what the server had printed by then
+	facts
+	schedule  string
+	explained bool
 }
 
 // Fail ends the check: the server did not do what it should.
-func (t *T) Fail(expected, actual string) {
-	panic(verdict{status: report.Fail, expected: expected, actual: actual})
+func (t *T) Fail(expected, actual string) { t.FailAs("", expected, actual) }
+
+// FailAs is Fail with a mark for the causes: in a word, what was wrong.
+func (t *T) FailAs(mark, expected, actual string) {
+	panic(verdict{status: report.Fail, expected: expected, actual: actual, facts: facts{mark: mark}})
 }
+
+// Phase says how far the check has come, for the causes.
+func (t *T) Phase(name string) { t.phase = name }
 
 // Skip ends the check: it does not apply to this server.
 func (t *T) Skip(why string) {
@@ -109,15 +120,21 @@ func (t *T) Each(n int, story func(i int)) {
 
 // Until waits until it has become true. If it does not in time, the check
 // fails with what it last saw.
-func (t *T) Until(expected string, see func() (actual string, ok bool)) {
-	deadline := time.Now().Add(t.Wait)
-	for pause := time.Millisecond; ; pause = min(2*pause, 20*time.Millisecond) {
+func (t *T) Until(expected string, see func() (actual string, ok bool)) { t.UntilAs("", expected, see) }
+
+// UntilAs is Until with a mark for the causes.
+func (t *T) UntilAs(mark, expected string, see func() (actual string, ok bool)) {
+	p := t.patience()
+	for pause := time.Millisecond; ; pause = min(2*pause, glances) {
 		actual, ok := see()
 		if ok {
 			return
 		}
-		if time.Now().After(deadline) {
-			t.Fail(expected, fmt.Sprintf("%s, for %v", actual, t.Wait))
+		if p.left() == 0 {
+			panic(verdict{
+				status: report.Fail, expected: expected, actual: fmt.Sprintf("%s, for %s", actual, p.waited()),
+				facts: facts{mark: mark, sure: p.sure},
+			})
 		}
 		t.pause(pause)
 	}
@@ -154,7 +171,7 @@ func (t *T) Tree() proc.Tree {
 // but is always ready to take it.
 func (t *T) ExpectQuiet(when string) {
 	const stretch, most = 200 * time.Millisecond, 5 // percent of one core
-	t.Until("next to no CPU used "+when, func() (string, bool) {
+	t.UntilAs("spins", "next to no CPU used "+when, func() (string, bool) {
 		before, start := t.Tree().CPU, time.Now()
 		looks, awake := 0, 0
 		for time.Since(start) < stretch {

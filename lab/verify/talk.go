@@ -81,9 +81,9 @@ func (t *T) typeQuietly(text string) {
 var talkChecks = []Check{
 	{
 		ID: "talk/says", Level: report.Must, Service: "talk",
-		Says:  "shows what a client says on the operator's screen, line by line, with its number",
-		Cause: "output is buffered: standard output is a pipe here, so flush it after each line",
-		Try:   `sleep 5 | ./myserver PORT | cat & sleep 1; (printf 'hel'; sleep 0.1; printf 'lo\nand no newline') | timeout 2 nc -N 127.0.0.1 PORT`,
+		Says:   "shows what a client says on the operator's screen, line by line, with its number",
+		Causes: []string{"stdout-buffered", "read-as-line"},
+		Try:    `sleep 5 | ./myserver PORT | cat & sleep 1; (printf 'hel'; sleep 0.1; printf 'lo\nand no newline') | timeout 2 nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
 			c := t.guests(1)[0]
 			t.Type("go on\n")
@@ -99,9 +99,9 @@ var talkChecks = []Check{
 	},
 	{
 		ID: "talk/operator-to-all", Level: report.Must, Service: "talk",
-		Says:  "gives each line of the operator's to every client exactly once, in order",
-		Cause: "the buffer is cleared or its length is changed inside the loop over the clients, so only the first one hears",
-		Try:   `(sleep 2; printf 'one\n\nthree\n' | cat; sleep 2) | ./myserver PORT & sleep 1; for i in 1 2 3; do timeout 2 nc -d 127.0.0.1 PORT | sed "s/^/client $i hears: /" & done; sleep 3`,
+		Says:   "gives each line of the operator's to every client exactly once, in order",
+		Causes: []string{"first-only"},
+		Try:    `(sleep 2; printf 'one\n\nthree\n' | cat; sleep 2) | ./myserver PORT & sleep 1; for i in 1 2 3; do timeout 2 nc -d 127.0.0.1 PORT | sed "s/^/client $i hears: /" & done; sleep 3`,
 		Run: func(t *T) {
 			guests := t.guests(t.Most(3))
 			const lines = "to all of you\n\none empty line before this\nand the end\n"
@@ -117,9 +117,9 @@ var talkChecks = []Check{
 	},
 	{
 		ID: "talk/operator-to-one", Level: report.Must, Service: "talk",
-		Says:  `gives a line that begins with "@3 " to client 3 only`,
-		Cause: "the number is not looked at, or is taken for a position among those who are here now",
-		Try:   `(sleep 2; printf '@2 for you alone\nfor all\n'; sleep 2) | ./myserver PORT & sleep 1; for i in 1 2 3; do timeout 2 nc -d 127.0.0.1 PORT | sed "s/^/client $i hears: /" & sleep 0.1; done; sleep 3`,
+		Says:   `gives a line that begins with "@3 " to client 3 only`,
+		Causes: []string{"addressing"},
+		Try:    `(sleep 2; printf '@2 for you alone\nfor all\n'; sleep 2) | ./myserver PORT & sleep 1; for i in 1 2 3; do timeout 2 nc -d 127.0.0.1 PORT | sed "s/^/client $i hears: /" & sleep 0.1; done; sleep 3`,
 		Run: func(t *T) {
 			guests := t.guests(t.Most(3))
 			last := guests[len(guests)-1]
@@ -138,10 +138,9 @@ var talkChecks = []Check{
 	},
 	{
 		ID: "talk/exit", Level: report.Must, Service: "talk",
-		Says:  `ends a client's session at the line "exit", however it is split, and at no other`,
-		Cause: "one whole read is compared with \"exit\\n\": missed when it is split, comes with other lines, or ends in \\r\\n",
-		Fits:  []symptom{lingers},
-		Try:   `(printf 'ex'; sleep 1; printf 'it\r\n'; sleep 2) | nc -N 127.0.0.1 PORT & sleep 2; ss -tan 'sport = :PORT'`,
+		Says:   `ends a client's session at the line "exit", however it is split, and at no other`,
+		Causes: []string{"exit-line"},
+		Try:    `(printf 'ex'; sleep 1; printf 'it\r\n'; sleep 2) | nc -N 127.0.0.1 PORT & sleep 2; ss -tan 'sport = :PORT'`,
 		Run: func(t *T) {
 			for _, parts := range [][]string{
 				{"exit\n"},
@@ -169,9 +168,9 @@ var talkChecks = []Check{
 	},
 	{
 		ID: "talk/slow-reader", Level: report.Must, Service: "talk",
-		Says:  "is not stalled by a client that does not read what the operator says",
-		Cause: "a blocking write to one client holds up all",
-		Try:   `(sleep 3; yes $(seq 800) | head -n 2000; sleep 3) | ./myserver PORT >/dev/null & sleep 1; timeout 6 nc -d 127.0.0.1 PORT | sleep 6 & timeout 5 nc -d 127.0.0.1 PORT | wc -l`,
+		Says:   "is not stalled by a client that does not read what the operator says",
+		Causes: []string{"operator-stalled"},
+		Try:    `(sleep 3; yes $(seq 800) | head -n 2000; sleep 3) | ./myserver PORT >/dev/null & sleep 1; timeout 6 nc -d 127.0.0.1 PORT | sleep 6 & timeout 5 nc -d 127.0.0.1 PORT | wc -l`,
 		Run: func(t *T) {
 			if t.Limit == 1 {
 				t.Skip("one at a time")
@@ -200,10 +199,9 @@ var talkChecks = []Check{
 	},
 	{
 		ID: "talk/operator-gone", Level: report.Must, Service: "talk",
-		Says:  "goes on without an operator when its standard input ends",
-		Cause: "the end of standard input is not noticed, so it is always ready and is read again and again; or it is taken for the end of the server",
-		Fits:  []symptom{hungUp, died},
-		Try:   `sleep 1 | ./myserver PORT & sleep 2; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT; top -b -n 2 -d 2 -p $! | tail -n 1`,
+		Says:   "goes on without an operator when its standard input ends",
+		Causes: []string{"operator-end"},
+		Try:    `sleep 1 | ./myserver PORT & sleep 2; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT; top -b -n 2 -d 2 -p $! | tail -n 1`,
 		Run: func(t *T) {
 			c := t.guests(1)[0]
 			t.Server.Operator().Close()
@@ -218,9 +216,9 @@ var talkChecks = []Check{
 	},
 	{
 		ID: "talk/control-bytes", Level: report.Must, Service: "talk",
-		Says:  "makes control bytes harmless before it shows them",
-		Cause: "bytes from the network go to the terminal as they are, which obeys them: ESC ]0; changes its title, ESC [2J clears it",
-		Try:   `printf '\033[2Jhello\a\n' | nc -N 127.0.0.1 PORT`,
+		Says:   "makes control bytes harmless before it shows them",
+		Causes: []string{"raw-bytes"},
+		Try:    `printf '\033[2Jhello\a\n' | nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
 			c := t.Dial()
 			c.SendString("before \x1b[2J\x07\x00\x9b and after\n")

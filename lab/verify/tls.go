@@ -21,9 +21,9 @@ import (
 var tlsChecks = []Check{
 	{
 		ID: "tls/handshake", Level: report.Must, Service: "tls",
-		Says:  "does a TLS handshake, shows a certificate that the client trusts, for the name it asked for, and serves",
-		Cause: "the certificate is another one's, has expired, is not for servers, or the authority of --tls has not signed it",
-		Try:   `openssl s_client -connect 127.0.0.1:PORT -CAfile CA -verify_return_error </dev/null`,
+		Says:   "does a TLS handshake, shows a certificate that the client trusts, for the name it asked for, and serves",
+		Causes: []string{"tls-handshake"},
+		Try:    `openssl s_client -connect 127.0.0.1:PORT -CAfile CA -verify_return_error </dev/null`,
 		Run: func(t *T) {
 			c := t.bare()
 			strict := t.tls.Clone()
@@ -39,9 +39,9 @@ var tlsChecks = []Check{
 	},
 	{
 		ID: "tls/greeting", Level: report.Must, Service: "tls",
-		Says:  "says nothing before the handshake, not even a greeting",
-		Cause: "the greeting is written to the socket and not to TLS: it goes out at once, and unencrypted",
-		Try:   `timeout 1 nc 127.0.0.1 PORT </dev/null | head -c 100`,
+		Says:   "says nothing before the handshake, not even a greeting",
+		Causes: []string{"tls-greeting"},
+		Try:    `timeout 1 nc 127.0.0.1 PORT </dev/null | head -c 100`,
 		Run: func(t *T) {
 			c := t.bare()
 			if c.Arrives(500 * time.Millisecond) {
@@ -61,10 +61,9 @@ var tlsChecks = []Check{
 	},
 	{
 		ID: "tls/stalled", Level: report.Must, Service: "tls",
-		Says:  "is not stalled by clients that stall in their handshake",
-		Cause: "the handshake is done where clients are accepted: it waits for the client, and all others wait too",
-		Fits:  []symptom{unaccepted},
-		Try:   `(sleep 9 | nc 127.0.0.1 PORT) & openssl s_client -connect 127.0.0.1:PORT </dev/null`,
+		Says:   "is not stalled by clients that stall in their handshake",
+		Causes: []string{"tls-stalled"},
+		Try:    `(sleep 9 | nc 127.0.0.1 PORT) & openssl s_client -connect 127.0.0.1:PORT </dev/null`,
 		Run: func(t *T) {
 			if t.Limit == 1 {
 				t.Skip("serves one client at a time")
@@ -78,9 +77,9 @@ var tlsChecks = []Check{
 	},
 	{
 		ID: "tls/deadline", Level: report.Should, Service: "tls", Long: true,
-		Says:  "lets a client go that stalls in its handshake for 30 s",
-		Cause: "no deadline for the handshake: descriptors and memory are kept for whoever connects and says nothing",
-		Try:   `time nc 127.0.0.1 PORT </dev/zero >/dev/null`,
+		Says:   "lets a client go that stalls in its handshake for 30 s",
+		Causes: []string{"tls-deadline"},
+		Try:    `time nc 127.0.0.1 PORT </dev/zero >/dev/null`,
 		Run: func(t *T) {
 			c := t.bare()
 			c.Send(hello[:20])
@@ -94,10 +93,9 @@ var tlsChecks = []Check{
 	},
 	{
 		ID: "tls/garbage", Level: report.Must, Service: "tls",
-		Says:  "ends a client that sends plain text or garbage, and only that one",
-		Cause: "an error of one client's handshake ends the server, or is not noticed",
-		Fits:  []symptom{died, unaccepted},
-		Try:   `echo hello | timeout 2 nc 127.0.0.1 PORT | xxd`,
+		Says:   "ends a client that sends plain text or garbage, and only that one",
+		Causes: []string{"tls-garbage"},
+		Try:    `echo hello | timeout 2 nc 127.0.0.1 PORT | xxd`,
 		Run: func(t *T) {
 			other := t.bystander()
 			for _, garbage := range garbages {
@@ -110,9 +108,9 @@ var tlsChecks = []Check{
 	},
 	{
 		ID: "tls/alert", Level: report.Should, Service: "tls",
-		Says:  "answers garbage with an alert: RFC 8446, section 6.2",
-		Cause: "the connection is closed without a word; who asked with the wrong program is not told",
-		Try:   `printf '\026\003\001\000\005\001\000\000\001\000' | timeout 2 nc 127.0.0.1 PORT | xxd`,
+		Says:   "answers garbage with an alert: RFC 8446, section 6.2",
+		Causes: []string{"tls-alert"},
+		Try:    `printf '\026\003\001\000\005\001\000\000\001\000' | timeout 2 nc 127.0.0.1 PORT | xxd`,
 		Run: func(t *T) {
 			for _, garbage := range garbages {
 				c := t.bare()
@@ -125,10 +123,9 @@ var tlsChecks = []Check{
 	},
 	{
 		ID: "tls/truncated", Level: report.Must, Service: "tls",
-		Says:  "closes its side after a FIN without close_notify, in mid-record too",
-		Cause: "the end of the stream is an error of TLS; where it is only logged, the connection stays (CLOSE_WAIT)",
-		Fits:  []symptom{lingers},
-		Try:   `(echo hello; sleep 1) | timeout -s KILL 0.5 openssl s_client -quiet -connect 127.0.0.1:PORT; sleep 1; ss -tan 'sport = :PORT'`,
+		Says:   "closes its side after a FIN without close_notify, in mid-record too",
+		Causes: []string{"tls-truncated"},
+		Try:    `(echo hello; sleep 1) | timeout -s KILL 0.5 openssl s_client -quiet -connect 127.0.0.1:PORT; sleep 1; ss -tan 'sport = :PORT'`,
 		Run: func(t *T) {
 			other := t.bystander()
 			for _, rest := range [][]byte{nil, {23, 3, 3, 0, 100, 1, 2, 3}} {
@@ -151,10 +148,9 @@ var tlsChecks = []Check{
 	},
 	{
 		ID: "tls/close-notify", Level: report.Must, Service: "tls",
-		Says:  "after the client's close_notify sends all it owes, then close_notify, then FIN",
-		Cause: "the socket is closed and not TLS: the client cannot tell the end from an attack (truncation)",
-		Fits:  []symptom{hungUp, lingers},
-		Try:   `echo hello | timeout 3 openssl s_client -connect 127.0.0.1:PORT 2>&1 | grep -c 'unexpected eof'`,
+		Says:   "after the client's close_notify sends all it owes, then close_notify, then FIN",
+		Causes: []string{"tls-close-notify"},
+		Try:    `echo hello | timeout 3 openssl s_client -connect 127.0.0.1:PORT 2>&1 | grep -c 'unexpected eof'`,
 		Run: func(t *T) {
 			c := t.Dial()
 			owed := random(mib)
@@ -169,9 +165,9 @@ var tlsChecks = []Check{
 	},
 	{
 		ID: "tls/version", Level: report.Must, Service: "tls",
-		Says:  "refuses TLS 1.0 and 1.1: RFC 8996",
-		Cause: "the lowest version is not set to 1.2",
-		Try:   `openssl s_client -tls1_1 -cipher ALL:@SECLEVEL=0 -connect 127.0.0.1:PORT </dev/null`,
+		Says:   "refuses TLS 1.0 and 1.1: RFC 8996",
+		Causes: []string{"tls-version"},
+		Try:    `openssl s_client -tls1_1 -cipher ALL:@SECLEVEL=0 -connect 127.0.0.1:PORT </dev/null`,
 		Run: func(t *T) {
 			for _, version := range []uint16{tls.VersionTLS10, tls.VersionTLS11} {
 				old := t.tls.Clone()
@@ -187,9 +183,9 @@ var tlsChecks = []Check{
 	},
 	{
 		ID: "tls/resumption", Level: report.Should, Service: "tls",
-		Says:  "resumes a session: the second handshake needs no certificate and no signature",
-		Cause: "tickets are turned off, or their key is a new one for each connection or process",
-		Try:   `openssl s_client -reconnect -tls1_2 -connect 127.0.0.1:PORT </dev/null | grep Reused`,
+		Says:   "resumes a session: the second handshake needs no certificate and no signature",
+		Causes: []string{"tls-resumption"},
+		Try:    `openssl s_client -reconnect -tls1_2 -connect 127.0.0.1:PORT </dev/null | grep Reused`,
 		Run: func(t *T) {
 			config := t.tls.Clone()
 			config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
@@ -210,24 +206,23 @@ var tlsChecks = []Check{
 	},
 	{
 		ID: "tls/renegotiation", Level: report.Should, Service: "tls",
-		Says:  "refuses to negotiate again on a connection of TLS 1.2",
-		Cause: "renegotiation is allowed: a client makes the server sign as often as it likes, and it has had holes (RFC 5746)",
-		Try:   `(sleep 1; echo R; sleep 1) | timeout 4 openssl s_client -tls1_2 -connect 127.0.0.1:PORT 2>&1 | sed -n '/^RENEG/,$p'`,
-		Run:   renegotiates,
+		Says:   "refuses to negotiate again on a connection of TLS 1.2",
+		Causes: []string{"tls-renegotiation"},
+		Try:    `(sleep 1; echo R; sleep 1) | timeout 4 openssl s_client -tls1_2 -connect 127.0.0.1:PORT 2>&1 | sed -n '/^RENEG/,$p'`,
+		Run:    renegotiates,
 	},
 	{
 		ID: "tls/client-certificate", Level: report.Must, Service: "tls", Mutual: true,
-		Says:  "answers a client without the certificate that it asks for, or with a wrong one, with an alert",
-		Cause: "the client's certificate is asked for and not verified, or the connection is closed without an alert",
-		Try:   `openssl s_client -connect 127.0.0.1:PORT -cert WRONG.pem -key WRONG.key`,
-		Run:   wrongCertificates,
+		Says:   "answers a client without the certificate that it asks for, or with a wrong one, with an alert",
+		Causes: []string{"tls-client-certificate"},
+		Try:    `openssl s_client -connect 127.0.0.1:PORT -cert WRONG.pem -key WRONG.key`,
+		Run:    wrongCertificates,
 	},
 	{
 		ID: "tls/burst", Level: report.Must, Service: "tls",
-		Says:  "shakes hands with 200 clients that connect at the same moment",
-		Cause: "handshakes are done one after the other, or fail under load",
-		Fits:  []symptom{unaccepted},
-		Try:   `for i in $(seq 200); do openssl s_client -connect 127.0.0.1:PORT </dev/null & done`,
+		Says:   "shakes hands with 200 clients that connect at the same moment",
+		Causes: []string{"tls-burst"},
+		Try:    `for i in $(seq 200); do openssl s_client -connect 127.0.0.1:PORT </dev/null & done`,
 		Run: func(t *T) {
 			n := t.Most(200)
 			t.Each(n, func(int) {
@@ -345,7 +340,7 @@ func wrongCertificates(t *T) {
 		case err == nil:
 			c.fail("an alert", "an answer to a client with "+name)
 		case !isAlert(err):
-			c.fail("an alert", "with "+name+": "+c.t.ending(err))
+			c.fail("an alert", "with "+name+": "+c.ending(err))
 		}
 		t.Tell("%s, with %s, received: %v", c.name, name, err)
 	}
