@@ -44,41 +44,26 @@ func counters(s *Subject) (all []counter) {
 func (r *Result) countCalls(ctx context.Context, o Options) error {
 	const brief = 300 * time.Millisecond
 	o.Duration = min(o.Duration, brief)
-	able := make([][]counter, len(r.Subjects))
 	for i := range r.Subjects {
-		able[i] = counters(&r.Subjects[i])
-		if len(able[i]) == 0 {
+		if len(counters(&r.Subjects[i])) == 0 {
 			return errors.New("--syscalls needs perf or strace to count those of a command; install one: apt-get install strace")
 		}
 	}
-	start, done, runs := time.Now(), 0, r.runs()
-	for i := range r.Subjects {
-		s := &r.Subjects[i]
-		for p := range o.Points {
-			cell := &s.Cells[p]
-			if s.Failure != "" || s.Again || cell.skipped(r.Setting.Mode) || ctx.Err() != nil {
-				continue
-			}
-			o.Progress(Step{s.Name, 0, o.Rounds, r.title(o.Points[p]), timeLeft(start, done, runs, o.Duration)})
-			var errs []error
-			for _, c := range able[i] {
-				calls, err := o.callsOf(ctx, s, o.Points[p], c)
-				if err == nil {
-					cell.Calls, cell.CallsBy = calls, c.name()
-					break
-				}
-				errs = append(errs, err)
-			}
-			err := errors.Join(errs...)
-			if wrong, ok := errors.AsType[*ServerError](err); ok && cell.CallsBy == "" {
-				s.fail(r.title(o.Points[p]), wrong)
-			} else if cell.CallsBy == "" && ctx.Err() == nil {
-				return fmt.Errorf("%s: system calls cannot be counted: %w", s.Name, explain(err))
-			}
-			done++
+	return r.visit(ctx, o, 0, 0, func(s *Subject, p, _ int) error {
+		if s.Again {
+			return nil
 		}
-	}
-	return nil
+		var errs []error
+		for _, c := range counters(s) {
+			calls, err := o.callsOf(ctx, s, o.Points[p], c)
+			if err == nil {
+				s.Cells[p].Calls, s.Cells[p].CallsBy = calls, c.name()
+				return nil
+			}
+			errs = append(errs, err)
+		}
+		return fmt.Errorf("%s: system calls cannot be counted: %w", s.Name, errors.Join(errs...))
+	})
 }
 
 func (o Options) callsOf(ctx context.Context, s *Subject, p Point, c counter) (calls map[string]float64, err error) {
@@ -87,16 +72,11 @@ func (o Options) callsOf(ctx context.Context, s *Subject, p Point, c counter) (c
 		return nil, err
 	}
 	defer c.close()
-	server, err := o.start(ctx, s, env...)
+	r, err := o.begin(ctx, s, p, env...)
 	if err != nil {
 		return nil, err
 	}
-	defer server.Stop()
-	r := running{Options: o, ctx: ctx, server: server, point: p}
-	if r.load, err = r.newLoad(o.Threads); err != nil {
-		return nil, err
-	}
-	defer r.load.close()
+	defer r.end()
 	if r.Mode != "churn" {
 		err = r.load.connect(p.Clients + p.Idle)
 	}
@@ -106,7 +86,7 @@ func (o Options) callsOf(ctx context.Context, s *Subject, p Point, c counter) (c
 	if _, err := r.request(o.Duration / 3); err != nil { // warm up
 		return nil, err
 	}
-	tree, err := server.Tree()
+	tree, err := r.server.Tree()
 	if err != nil {
 		return nil, err
 	}

@@ -113,40 +113,43 @@ func newSubject(s Subject, points []Point) Subject {
 
 // rounds measures each subject once at each point, in every round.
 func (r *Result) rounds(ctx context.Context, o Options) error {
-	start, done, all := time.Now(), 0, r.runs()*o.Rounds
-	spare := all / 4 // runs that may be made again
-	for round := range o.Rounds {
+	spare := r.runs() * o.Rounds / 4 // runs that may be made again
+	return r.visit(ctx, o, 1, o.Rounds, func(s *Subject, p, round int) error {
+		run, err := o.undisturbed(ctx, s, o.Points[p], &spare)
+		if err == nil && ctx.Err() == nil {
+			run.Round = round
+			s.Cells[p].keep(run)
+		}
+		return err
+	})
+}
+
+// visit does something with each subject at each point, in the rounds from first
+// to last. A subject that answers wrongly is left out from then on.
+func (r *Result) visit(ctx context.Context, o Options, first, last int, do func(s *Subject, p, round int) error) error {
+	start, done, all := time.Now(), 0, r.runs()*(last-first+1)
+	for round := first; round <= last; round++ {
 		for p := range o.Points {
-			for _, k := range r.order(round) {
+			for _, k := range r.order(round - first) {
 				s := &r.Subjects[k]
-				cell := &s.Cells[p]
-				if s.Failure != "" || cell.skipped(r.Setting.Mode) {
+				if s.Failure != "" || s.Cells[p].skipped(r.Setting.Mode) {
 					continue
 				}
-				o.Progress(Step{s.Name, round + 1, o.Rounds, r.title(o.Points[p]), timeLeft(start, done, all, o.Duration)})
-				run, err := o.undisturbed(ctx, s, o.Points[p], &spare)
+				o.Progress(Step{s.Name, round, o.Rounds, r.Title(p), timeLeft(start, done, all, o.Duration)})
+				err := do(s, p, round)
 				if ctx.Err() != nil {
 					return nil
 				}
 				if wrong, ok := errors.AsType[*ServerError](err); ok {
-					s.fail(r.title(o.Points[p]), wrong)
-					continue
-				}
-				if err != nil {
+					s.Failure = fmt.Sprintf("with %s, %s", r.Title(p), wrong.Says)
+				} else if err != nil {
 					return err
 				}
 				done++
-				run.Round = round + 1
-				cell.keep(run)
 			}
 		}
 	}
 	return nil
-}
-
-// fail leaves the server out from here on.
-func (s *Subject) fail(with string, wrong *ServerError) {
-	s.Failure = fmt.Sprintf("with %s, %s", with, wrong.Says)
 }
 
 // skipped reports whether there is nothing to measure. In churn mode a server
@@ -225,24 +228,19 @@ func (o Options) undisturbed(ctx context.Context, s *Subject, p Point, spare *in
 
 // run makes one measurement, of a server of its own.
 func (o Options) run(ctx context.Context, s *Subject, p Point) (m measured, err error) {
-	server, err := o.start(ctx, s)
+	r, err := o.begin(ctx, s, p)
 	if err != nil {
 		return m, err
 	}
 	defer func() {
-		if _, stopErr := server.Stop(); err == nil {
+		err = explain(withEnding(err, r.server))
+		if stopErr := r.end(); err == nil {
 			err = stopErr
 		}
 	}()
-	defer func() { err = explain(withEnding(err, server)) }()
-	r := running{Options: o, ctx: ctx, server: server, point: p}
 	if err := r.baseline(); err != nil {
 		return m, err
 	}
-	if r.load, err = r.newLoad(o.Threads); err != nil {
-		return m, err
-	}
-	defer r.load.close()
 	return r.measure()
 }
 

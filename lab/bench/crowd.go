@@ -23,16 +23,11 @@ func Serves(ctx context.Context, s Subject, most int, patience, limit time.Durat
 	o.Threads = 1
 	o.divide()
 	subject := newSubject(s, nil)
-	server, err := o.start(ctx, &subject)
+	r, err := o.begin(ctx, &subject, Point{Size: 64})
 	if err != nil {
 		return c, err
 	}
-	defer server.Stop()
-	r := running{Options: o, ctx: ctx, server: server, point: Point{Size: 64}}
-	if r.load, err = r.newLoad(1); err != nil {
-		return c, explain(err)
-	}
-	defer r.load.close()
+	defer r.end()
 	err = r.load.connect(most)
 	c.Most = most
 	for _, client := range r.load.threads[0].clients {

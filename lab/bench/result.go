@@ -176,12 +176,9 @@ func (r Result) x(p Point) float64 {
 	return float64(p.Clients)
 }
 
-// Title says a point in words.
-func (r Result) Title(point int) string { return r.title(r.Points[point]) }
-
-// title says a point in words, without what is the same at all points.
-func (r Result) title(p Point) string {
-	sizes, idle := false, false
+// Title says a point in words, without what is the same at all points.
+func (r Result) Title(point int) string {
+	p, sizes, idle := r.Points[point], false, false
 	for _, other := range r.Points {
 		sizes = sizes || other.Size != r.Points[0].Size
 		idle = idle || other.Idle > 0

@@ -21,6 +21,27 @@ type running struct {
 	empty  memory // of the server without clients
 }
 
+// begin starts a server, and a load of which nobody connects yet.
+func (o Options) begin(ctx context.Context, s *Subject, p Point, env ...string) (*running, error) {
+	server, err := o.start(ctx, s, env...)
+	if err != nil {
+		return nil, err
+	}
+	r := &running{Options: o, ctx: ctx, server: server, point: p}
+	if r.load, err = r.newLoad(o.Threads); err != nil {
+		server.Stop()
+		return nil, explain(err)
+	}
+	return r, nil
+}
+
+// end has all clients leave, and stops the server.
+func (r *running) end() error {
+	r.load.close()
+	_, err := r.server.Stop()
+	return err
+}
+
 func (r *running) newLoad(threads int) (*load, error) {
 	return newLoad(r.ctx, crowd{
 		to: r.server.Addr(), size: r.point.Size, cpus: r.CPUs, threads: threads,

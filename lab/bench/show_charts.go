@@ -28,9 +28,12 @@ func (r Result) Pictures() (all []Picture) {
 // over shows a metric over the points: as lines, or as bars if it is known at
 // one of them only.
 func (r Result) over(file, title, name string) Picture {
-	c := chart{title: title, x: r.axis(), ticks: r.ticks(), write: metricNamed(name).write, unit: 1}
+	c := chart{title: title, x: r.axis(), write: metricNamed(name).write, unit: 1}
 	if name == "per_client" {
 		c.unit = 1 << 10
+	}
+	for _, p := range r.Points {
+		c.ticks = append(c.ticks, tick{r.x(p), text.Number(int(r.x(p)))})
 	}
 	most, least := 0.0, math.Inf(1)
 	looks, known := r.looks(), map[int]bool{} // at which points
@@ -116,13 +119,6 @@ func (r Result) axis() string {
 	return "clients"
 }
 
-func (r Result) ticks() (ticks []tick) {
-	for _, p := range r.Points {
-		ticks = append(ticks, tick{r.x(p), text.Number(int(r.x(p)))})
-	}
-	return ticks
-}
-
 // busiest is the last point at which at least half of the subjects were
 // measured.
 func (r Result) busiest() (point int) {
@@ -145,7 +141,7 @@ func (r Result) busiest() (point int) {
 func (r Result) latencies() Picture {
 	j := r.busiest()
 	c := chart{
-		title: "latency, " + r.title(r.Points[j]), x: "of 100 requests, so many took at most …", write: duration, unit: 1, plain: true,
+		title: "latency, " + r.Title(j), x: "of 100 requests, so many took at most …", write: duration, unit: 1, plain: true,
 		ticks: []tick{{1, "0"}, {10, "90"}, {100, "99"}, {1000, "99.9"}, {10000, "99.99"}},
 	}
 	rarest, looks := 10.0, r.looks()
@@ -182,7 +178,7 @@ func (r Result) latencies() Picture {
 // kernel's.
 func (r Result) shares() Picture {
 	j := r.busiest()
-	c := bars{title: "what a request costs, " + r.title(r.Points[j]), says: []string{"program (user)", "kernel (system)"}, write: duration}
+	c := bars{title: "what a request costs, " + r.Title(j), says: []string{"program (user)", "kernel (system)"}, write: duration}
 	looks := r.looks()
 	for _, s := range r.shown() {
 		cell := s.Cells[j]

@@ -96,7 +96,7 @@ func titled(word string) string { return strings.ToUpper(word[:1]) + word[1:] }
 func (r Result) HGRM(w io.Writer) error {
 	r = r.Harmless()
 	for _, s := range r.Subjects {
-		for j, p := range r.Points {
+		for j := range r.Points {
 			for _, h := range []struct {
 				name string
 				Histogram
@@ -104,7 +104,7 @@ func (r Result) HGRM(w io.Writer) error {
 				if h.Histogram.Histogram == nil {
 					continue
 				}
-				fmt.Fprintf(w, "#[%s with %s%s]\n", s.Name, r.title(p), h.name)
+				fmt.Fprintf(w, "#[%s with %s%s]\n", s.Name, r.Title(j), h.name)
 				if _, err := h.PercentilesPrint(w, 5, 1e6); err != nil {
 					return err
 				}

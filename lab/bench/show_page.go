@@ -36,7 +36,7 @@ func (v View) Write(w io.Writer) error { return report.Page(w, page, v) }
 
 // At has all subjects at a point, each with all its figures.
 func (r Result) At(point int) (t text.Table) {
-	t.Head = []string{r.title(r.Points[point])}
+	t.Head = []string{r.Title(point)}
 	for _, c := range r.columns() {
 		t.Head = append(t.Head, c.head)
 	}

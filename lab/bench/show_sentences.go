@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 
@@ -66,7 +65,7 @@ func (r Result) sayFailed(say func(string, ...any)) {
 // those of the first are not; and which differences are clear all the same.
 func (r Result) sayDisturbed(say func(string, ...any)) {
 	noisy := false
-	for j, p := range r.Points {
+	for j := range r.Points {
 		var names, clear []string
 		why := ""
 		for _, s := range r.Subjects {
@@ -81,10 +80,10 @@ func (r Result) sayDisturbed(say func(string, ...any)) {
 			}
 		}
 		if len(names) > 0 {
-			say("~ marks what was disturbed with %s, at %s. Of %s, %s.", r.title(p), strings.Join(names, ", "), names[0], why)
+			say("~ marks what was disturbed with %s, at %s. Of %s, %s.", r.Title(j), strings.Join(names, ", "), names[0], why)
 		}
 		if len(clear) > 0 {
-			say("Clear, though noisy, with %s: %s.", r.title(p), strings.Join(clear, "; "))
+			say("Clear, though noisy, with %s: %s.", r.Title(j), strings.Join(clear, "; "))
 		}
 		noisy = noisy || len(names)+len(clear) > 0
 	}
@@ -100,7 +99,7 @@ func (r Result) sayLate(say func(string, ...any)) {
 	if r.Setting.Mode != "rate" || !slices.ContainsFunc(r.Subjects, measured) {
 		return
 	}
-	for j, p := range r.Points {
+	for j := range r.Points {
 		for _, s := range r.Subjects {
 			cell := s.Cells[j]
 			if late, all := cell.late(); late > 0 {
@@ -109,7 +108,7 @@ func (r Result) sayLate(say func(string, ...any)) {
 					unsent += run.Unsent
 				}
 				say("%s with %s: %s of %s requests late, %s of them never sent.",
-					s.Name, r.title(p), text.Number(int(late)), text.Number(int(all)), text.Number(int(unsent)))
+					s.Name, r.Title(j), text.Number(int(late)), text.Number(int(all)), text.Number(int(unsent)))
 			}
 		}
 	}
@@ -117,7 +116,7 @@ func (r Result) sayLate(say func(string, ...any)) {
 }
 
 func (r Result) sayCalls(say func(string, ...any)) {
-	for j, p := range r.Points {
+	for j := range r.Points {
 		for _, s := range r.Subjects {
 			cell := s.Cells[j]
 			if cell.CallsBy == "" {
@@ -128,10 +127,7 @@ func (r Result) sayCalls(say func(string, ...any)) {
 				total += n
 			}
 			names := slices.SortedFunc(maps.Keys(cell.Calls), func(a, b string) int {
-				if cell.Calls[a] == cell.Calls[b] {
-					return strings.Compare(a, b)
-				}
-				return int(math.Copysign(1, cell.Calls[b]-cell.Calls[a]))
+				return cmp.Or(cmp.Compare(cell.Calls[b], cell.Calls[a]), cmp.Compare(a, b))
 			})
 			each := ""
 			for _, name := range names {
@@ -140,7 +136,7 @@ func (r Result) sayCalls(say func(string, ...any)) {
 				}
 			}
 			say("system calls per request, %s with %s, counted by %s: %.2f%s",
-				s.Name, r.title(p), cell.CallsBy, total, strings.Replace(each, ",", " =", 1))
+				s.Name, r.Title(j), cell.CallsBy, total, strings.Replace(each, ",", " =", 1))
 		}
 	}
 }
@@ -182,12 +178,12 @@ func (r Result) sayBefore(say func(string, ...any)) {
 		return
 	}
 	say("Compared with %s, by the medians; what is the same for all is the machine's:", r.Setting.Baseline)
-	for j, p := range r.Points {
+	for j := range r.Points {
 		for _, s := range r.shown() {
 			cell := s.Cells[j]
 			if len(cell.Before) == 0 {
 				if len(cell.Runs) > 0 {
-					say("  %s with %s: not there, or disturbed", s.Name, r.title(p))
+					say("  %s with %s: not there, or disturbed", s.Name, r.Title(j))
 				}
 				continue
 			}
@@ -201,7 +197,7 @@ func (r Result) sayBefore(say func(string, ...any)) {
 					each += fmt.Sprintf(", cpu × %s (p = %.3f: chance or noise)", times(v.Ratio), v.P)
 				}
 			}
-			say("  %s with %s: %s", s.Name, r.title(p), strings.TrimPrefix(each, ", "))
+			say("  %s with %s: %s", s.Name, r.Title(j), strings.TrimPrefix(each, ", "))
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -225,7 +226,11 @@ func (r *Result) conclude(baseline *Result) {
 
 func (c *Cell) sumUp() {
 	if valid := c.valid(); 2*len(valid) <= len(c.Runs) && len(c.Runs) > 0 {
-		c.Invalid = fmt.Sprintf("%d of %d runs do not count: %s", len(c.Runs)-len(valid), len(c.Runs), c.whyInvalid())
+		why := "" // of the last run that does not count
+		for _, r := range c.Runs {
+			why = cmp.Or(r.Invalid, why)
+		}
+		c.Invalid = fmt.Sprintf("%d of %d runs do not count: %s", len(c.Runs)-len(valid), len(c.Runs), why)
 	}
 	c.Summary = map[string]Estimate{}
 	for _, m := range metrics {
@@ -233,16 +238,6 @@ func (c *Cell) sumUp() {
 			c.Summary[m.name] = NewEstimate(values)
 		}
 	}
-}
-
-// whyInvalid is the reason of the last run that does not count.
-func (c *Cell) whyInvalid() (why string) {
-	for _, r := range c.Runs {
-		if r.Invalid != "" {
-			why = r.Invalid
-		}
-	}
-	return why
 }
 
 // If a server differs from itself by more than mostNoise in CPU time, nothing is

@@ -38,7 +38,7 @@ var asGood = []struct{ head, metric string }{{"CPU/req", "cpu"}, {"requests/s", 
 // AsGoodAt is how good each subject is at a point where its twin is 1: more is
 // better.
 func (r Result) AsGoodAt(point int) (t text.Table, known bool) {
-	t.Head = []string{"As good as C? " + r.title(r.Points[point])}
+	t.Head = []string{"As good as C? " + r.Title(point)}
 	for _, a := range asGood {
 		t.Head = append(t.Head, a.head)
 	}
