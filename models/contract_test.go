@@ -42,6 +42,8 @@ var longPages = map[string]int{
 	"roles":     210, // three threads on one page
 	"tls":       180, // goroutine's page, a handshake, and a second kind of end
 	"epollloop": 180, // the list in the kernel has calls of its own: create, add, change, take off
+	"reactors":  180, // one who accepts, and several loops, with what they owe each other at the end
+	"offload":   180, // a loop, workers, and what happens to a client who is with a worker
 }
 
 // stepLines is how many lines diff may show between a page and the one before

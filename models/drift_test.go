@@ -16,8 +16,8 @@ import (
 // families are pages that do the same in the same order, so that a diff shows
 // the model and nothing else. A page joins by its name in a line here.
 var families = [][]string{
-	{"blocking", "process", "prefork", "thread"},
-	{"roles", "selectloop", "pollloop", "epollloop"},
+	{"blocking", "process", "prefork", "thread", "pool"},
+	{"roles", "selectloop", "pollloop", "epollloop", "reactors", "offload"},
 }
 
 // repeated is text that stands on several pages on purpose, word for word with
@@ -27,17 +27,20 @@ var repeated = []struct {
 	names []string          // of types and functions
 	words map[string]string // what a page may call otherwise, and the word for it
 }{{
-	pages: []string{"blocking", "process", "prefork", "thread"},
+	pages: []string{"blocking", "process", "prefork", "thread", "pool"},
 	names: []string{"client", "converse"},
 }, {
-	pages: []string{"process", "prefork", "thread"},
+	pages: []string{"process", "prefork", "thread", "pool"},
 	names: []string{"clientsTurn"},
 }, {
 	pages: []string{"goroutine", "tls"},
 	names: []string{"listen", "answer", "tell"},
 }, {
-	pages: []string{"roles", "selectloop"},
+	pages: []string{"roles", "selectloop", "reactors"},
 	names: []string{"onReadable", "onWritable"},
+}, {
+	pages: []string{"roles", "offload"},
+	names: []string{"onWritable"},
 }, {
 	pages: []string{"selectloop", "pollloop", "epollloop"},
 	names: []string{

@@ -10,9 +10,12 @@ import (
 	"socketlab/models/blocking"
 	"socketlab/models/epollloop"
 	"socketlab/models/goroutine"
+	"socketlab/models/offload"
 	"socketlab/models/pollloop"
+	"socketlab/models/pool"
 	"socketlab/models/prefork"
 	"socketlab/models/process"
+	"socketlab/models/reactors"
 	"socketlab/models/roles"
 	"socketlab/models/selectloop"
 	"socketlab/models/thread"
@@ -27,11 +30,14 @@ var Models = []models.Model{
 	process.Model,
 	prefork.Model,
 	thread.Model,
+	pool.Model,
 	goroutine.Model,
 	roles.Model,
 	selectloop.Model,
 	pollloop.Model,
 	epollloop.Model,
+	reactors.Model,
+	offload.Model,
 	uringloop.Model,
 }
 

@@ -37,17 +37,17 @@ type experiment struct {
 
 // family is all models, as far as they serve any number of clients. The first of
 // them is measured twice and shows the noise: one that has little of its own.
-const family = "select,poll,epoll,iouring,goroutine,roles,thread,process"
+const family = "select,poll,epoll,iouring,reactors,offload,goroutine,roles,thread,process"
 
 // often is eight rounds, since their interval is without the least and the
 // greatest; and short ones, so that all of it takes a quarter of an hour.
 const often = " --rounds=8 --duration=400ms"
 
 var experiments = []experiment{
-	{"echo", "--model=" + family + ",prefork,blocking --twin --clients=1,10,100,1000" + often, over("cpu", "rate", "p99")},
+	{"echo", "--model=" + family + ",prefork,pool,blocking --twin --clients=1,10,100,1000" + often, over("cpu", "rate", "p99")},
 	{"large", "--model=select,poll,goroutine,blocking --twin --clients=1,10,100,1000 --size=4096" + often, over("cpu", "rate", "p99")},
-	{"eight", "--model=goroutine,thread,process,prefork --twin --clients=8" + often, all},
-	{"churn", "--model=" + family + ",prefork,blocking --twin --mode=churn --clients=8" + often, all},
+	{"eight", "--model=goroutine,thread,pool,process,prefork --twin --clients=8" + often, all},
+	{"churn", "--model=" + family + ",prefork,pool,blocking --twin --mode=churn --clients=8" + often, all},
 	{"idle", "--model=" + family + " --mode=idle --clients=1000 --duration=400ms", all},
 	{"silent", "--model=epoll,select,poll,iouring,goroutine --active=10 --idle=0,100,900,1000,10000" + often, growth},
 }

@@ -8,6 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"socketlab/models"
+	"socketlab/models/session"
 	"socketlab/models/sys"
 )
 
@@ -67,4 +71,26 @@ func Within(t testing.TB, what string, happened func() bool) {
 			t.Fatalf("after %v still not: %s", Patience, what)
 		}
 	}
+}
+
+// Serve has a model serve until the end of the test, without an operator. Its
+// clients have left by then, and it returns nil.
+func Serve(t testing.TB, m models.Model, s session.Service) (lfd int, addr string) {
+	t.Helper()
+	lfd, addr = Listen(t, 20)
+	ended := make(chan error, 1)
+	go func() { ended <- m.Serve(models.Job{Listener: lfd, Service: s, Keyboard: -1, Screen: -1}) }()
+	t.Cleanup(func() {
+		sys.Shutdown(lfd, unix.SHUT_RDWR)
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("%s returns %v", m.Name, err)
+			}
+		case <-time.After(Patience):
+			t.Errorf("%s has not returned, though its clients have left", m.Name)
+		}
+		sys.Close(lfd)
+	})
+	return lfd, addr
 }

@@ -19,11 +19,13 @@ struct client {
 	size_t len;    /* how much that is */
 	char *kept;    /* what the kernel did not take, or NULL */
 	int ended;     /* it has finished sending, or is gone */
+	int away;      /* a worker has it: offload.c */
 };
 
-static struct client **clients; /* by descriptor; NULL: it is none */
-static int room;                /* for so many */
-static int here;                /* and so many there are */
+/* The clients are their loop's, and so its thread's: reactors.c has many. */
+static _Thread_local struct client **clients; /* by descriptor; NULL: it is none */
+static _Thread_local int room;                /* for so many */
+static _Thread_local int here;                /* and so many there are */
 
 /* new_client begins the session of one more. */
 static inline struct client *new_client(int cfd)

@@ -5,20 +5,14 @@
  * one mistake ends them all.
  */
 #define _GNU_SOURCE
-#include <pthread.h>
 #include <stdint.h>
 #include <string.h>
 
+#include "guests.h"
 #include "sys.h"
-
-static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* guards what follows */
-static int here;                                       /* clients */
-static int left; /* one has left since someone_leaves was last asked */
-static pthread_cond_t leaving = PTHREAD_COND_INITIALIZER; /* tells of that */
 
 static void welcome(int cfd);
 static void *thread(void *cfd);
-static int someone_leaves(void);
 static void converse(int cfd);
 
 int main(int argc, char **argv)
@@ -52,7 +46,7 @@ static void welcome(int cfd)
 		}
 		pthread_mutex_lock(&mu);
 	}
-	here++; /* before its thread can end: that takes the lock */
+	guests++; /* before its thread can end: that takes the lock */
 	pthread_mutex_unlock(&mu);
 	pthread_detach(id); /* nobody waits for it */
 }
@@ -62,25 +56,8 @@ static void *thread(void *cfd)
 {
 	converse((intptr_t)cfd);
 	close((intptr_t)cfd);
-	pthread_mutex_lock(&mu);
-	here--;
-	left = 1;
-	pthread_cond_signal(&leaving);
-	pthread_mutex_unlock(&mu);
+	leave();
 	return NULL;
-}
-
-/* someone_leaves sleeps until a client has left since it was last asked. It is
- * false if nobody is there to leave. */
-static int someone_leaves(void)
-{
-	pthread_mutex_lock(&mu);
-	while (!left && here > 0)
-		pthread_cond_wait(&leaving, &mu);
-	int yes = left;
-	left = 0;
-	pthread_mutex_unlock(&mu);
-	return yes;
 }
 
 /* converse holds one conversation, from its first byte to its last. */
