@@ -20,7 +20,7 @@ const (
 
 // slideRows are the heights of a row with and without an arrow, from the
 // roomiest to what can just be read.
-var slideRows = [][2]float64{{30, 28}, {27, 25}, {24, 22}, {22, 20}}
+var slideRows = [][2]float64{{30, 28}, {27, 25}, {24, 22}, {21, 20}}
 
 // SVG draws the sides as a slide. One that does not fit becomes higher, not
 // smaller.
@@ -124,8 +124,8 @@ func place(all []*picture, steps [][][]row, titles []string, first float64, heig
 			continue
 		}
 		if title != "" {
-			y += bandHeight + 4
-			bands = append(bands, band{y - 4, title})
+			y += bandHeight + 1
+			bands = append(bands, band{y - 3, title})
 		}
 		end := y
 		for i, d := range all {
@@ -136,7 +136,7 @@ func place(all []*picture, steps [][][]row, titles []string, first float64, heig
 			for _, r := range steps[i][step] {
 				switch {
 				case r.silent():
-					at += 6
+					at += 4
 				case r.arrow != nil:
 					at += heights[0]
 				default:
@@ -152,7 +152,7 @@ func place(all []*picture, steps [][][]row, titles []string, first float64, heig
 			}
 			end = max(end, at)
 		}
-		y = end + 8
+		y = end + 6
 	}
 	return bands, y + 10
 }

@@ -245,6 +245,9 @@ func (d *picture) arrow(a *arrow, y float64) {
 	d.stroke(class, from+8*way, y, to-16*way, y, ` stroke-width="2.5"`+dashes)
 	if d.width > 0 { // on a slide, where rows are low, it stands on the line
 		x := d.middle(a, words)
+		if room := (to - from) * way / cell; room < float64(text.Width(words)+4) {
+			x -= way * cell * 0.8 // away from the head
+		}
 		fmt.Fprintf(d.out, `<rect class="back" x="%.1f" y="%.1f" width="%.1f" height="%d" fill="#fff"/>`+"\n", x-1, y-9, float64(text.Width(words))*cell+2, fontSize+2)
 		d.text(x, y+5.5, "ink", words, "")
 	}
