@@ -77,20 +77,15 @@ func (a account) since(before account) spending {
 	return s
 }
 
-// A memory is what a server has in memory, in bytes.
-type memory struct {
-	pss int64 // pages that it shares count in part: proc_pid_smaps(5)
-	rss int64 // they count in whole, for each process
-}
-
-// weigh adds up the memory of a server's processes. The kernel walks through
-// their page tables for it.
-func weigh(tree proc.Tree) (m memory) {
+// weigh adds up the memory of a server's processes, in bytes: pages that they
+// share count in part in pss, proc_pid_smaps(5), and for each process in rss. The
+// kernel walks through their page tables for it.
+func weigh(tree proc.Tree) (pss, rss int64) {
 	for _, p := range tree.Processes {
-		m.pss += proc.Number(p.Pid, "smaps_rollup", "Pss:") << 10
-		m.rss += proc.Number(p.Pid, "smaps_rollup", "Rss:") << 10
+		pss += proc.Number(p.Pid, "smaps_rollup", "Pss:") << 10
+		rss += proc.Number(p.Pid, "smaps_rollup", "Rss:") << 10
 	}
-	return m
+	return pss, rss
 }
 
 // queued is what is in the kernel's queues at the server's end: received and

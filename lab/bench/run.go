@@ -18,7 +18,7 @@ type running struct {
 	server *subject.Subject
 	load   *load
 	point  Point
-	empty  memory // of the server without clients
+	empty  int64 // bytes of memory (PSS) of the server without clients
 }
 
 // begin starts a server, and a load of which nobody connects yet.
@@ -66,7 +66,7 @@ func (r *running) baseline() error {
 		return err
 	}
 	tree, err := r.deserted(len(before.Processes))
-	r.empty = weigh(tree)
+	r.empty, _ = weigh(tree)
 	return err
 }
 
@@ -128,11 +128,10 @@ func (r *running) measure() (m measured, err error) {
 	m.latency, m.naive = t.latency, t.naive
 	m.account(t, spent)
 	m.Threads, m.Processes, m.Files = after.tree.Threads, len(after.tree.Processes), after.tree.Files
-	full := weigh(after.tree)
-	m.PSS, m.RSS = full.pss, full.rss
+	m.PSS, m.RSS = weigh(after.tree)
 	const few = 10
 	if r.Mode != "churn" && clients >= few {
-		growth := float64(full.pss-r.empty.pss) / float64(clients)
+		growth := float64(m.PSS-r.empty) / float64(clients)
 		m.PerClient = &growth
 	}
 	m.Judgement = r.judge(t, spent, machine)

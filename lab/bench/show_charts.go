@@ -78,25 +78,24 @@ func (r Result) shown() (all []Subject) {
 // looks say how each subject is drawn, by its name: a twin as its model, but
 // hollow and dotted. A model with two twins gives its look to the first.
 func (r Result) looks() map[string]look {
-	looks, taken, next := map[string]look{}, map[string]bool{}, 0
-	twins := map[string]bool{}
+	looks, next := map[string]look{}, 0
+	var twins []string
 	for _, s := range r.Subjects {
-		for _, name := range s.Twins {
-			twins[name] = true
-		}
+		twins = append(twins, s.Twins...)
 	}
 	for _, s := range r.shown() {
-		if !twins[s.Name] {
+		if !slices.Contains(twins, s.Name) {
 			looks[s.Name] = look{next, false}
 			next++
 		}
 	}
-	for most := 1; most <= 2; most++ { // those with one twin choose first
-		for _, s := range r.shown() {
-			for _, name := range s.Twins {
-				if _, there := looks[name]; !there && !taken[s.Name] && len(s.Twins) <= most {
-					looks[name], taken[s.Name] = look{looks[s.Name].number, true}, true
-				}
+	models := r.shown() // those with one twin choose first
+	slices.SortStableFunc(models, func(a, b Subject) int { return len(a.Twins) - len(b.Twins) })
+	for _, s := range models {
+		for _, name := range s.Twins {
+			if _, there := looks[name]; !there {
+				looks[name] = look{looks[s.Name].number, true}
+				break
 			}
 		}
 	}

@@ -74,29 +74,24 @@ func run(ctx context.Context, names []string) error {
 	if err != nil {
 		return err
 	}
-	wanted := func(name string) bool { return len(names) == 0 || slices.Contains(names, name) }
 	var known []string
+	measure := map[string]func(file string) error{}
 	for _, e := range experiments {
 		known = append(known, e.name)
+		measure[e.name] = func(file string) error { return e.measure(ctx, file) }
 	}
 	for _, b := range benchmarks {
 		known = append(known, b.name)
+		measure[b.name] = func(file string) error { return goTest(ctx, b.args, file) }
 	}
 	for _, name := range names {
-		if !slices.Contains(known, name) {
+		if measure[name] == nil {
 			return fmt.Errorf("no experiment %q; there are %s", name, strings.Join(known, ", "))
 		}
 	}
-	for _, e := range experiments {
-		if wanted(e.name) {
-			if err := e.measure(ctx, kept(e.name)); err != nil {
-				return err
-			}
-		}
-	}
-	for _, b := range benchmarks {
-		if wanted(b.name) {
-			if err := goTest(ctx, b.args, kept(b.name)); err != nil {
+	for _, name := range known {
+		if len(names) == 0 || slices.Contains(names, name) {
+			if err := measure[name](kept(name)); err != nil {
 				return err
 			}
 		}
@@ -199,21 +194,16 @@ func draw(r bench.Result, name, file string) error {
 
 // when says on what machine, when, and in which time.
 func when(results map[string]bench.Result) string {
-	var first, last time.Time
+	var started []time.Time
 	var took time.Duration
 	for _, r := range results {
-		if first.IsZero() || r.Started.Before(first) {
-			first = r.Started
-		}
-		if r.Started.After(last) {
-			last = r.Started
-		}
+		started = append(started, r.Started)
 		took += time.Duration(r.MS) * time.Millisecond
 	}
 	const day = "2 January 2006"
-	date := first.Format(day)
-	if last.Format(day) != date {
-		date += " to " + last.Format(day)
+	date, last := slices.MinFunc(started, time.Time.Compare).Format(day), slices.MaxFunc(started, time.Time.Compare).Format(day)
+	if last != date {
+		date += " to " + last
 	}
 	return fmt.Sprintf("%v; %s, in %.0f minutes.\n", bench.ThisMachine(), date, took.Minutes())
 }
