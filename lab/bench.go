@@ -32,7 +32,7 @@ type benchCmd struct {
 	Mode     string          `enum:"echo,churn,idle" default:"echo" help:"echo: ask, wait, ask again; churn: connect, ask, close; idle: clients that say nothing (${default})."`
 	Clients  []int           `default:"1,10,100" placeholder:"N" help:"How many clients at once (${default}); 100000 at most."`
 	Active   int             `placeholder:"N" help:"With --idle: how many clients are busy among the silent ones; 10 if not said, 100000 at most."`
-	Idle     []int           `placeholder:"N" help:"How many silent clients there are besides, such as 0,100,1000,10000; 100000 at most."`
+	Idle     []int           `placeholder:"N" help:"How many more clients are silent, such as 0,100,1000,10000; 100000 at most."`
 	Size     []int           `default:"64" placeholder:"BYTES" help:"Bytes of a message (${default}); 16777216 at most."`
 	Rate     float64         `placeholder:"N" help:"Open loop: N requests/s in all, on a plan that does not wait for answers; 10000000 at most."`
 	Duration time.Duration   `default:"1s" placeholder:"TIME" help:"How long one run takes (${default}); 1h at most."`

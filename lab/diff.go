@@ -266,7 +266,7 @@ func (s *sideBySide) row(mark rune, l int, left string, r int, right string) {
 func (s *sideBySide) wrap(number int, line string) (rows []string) {
 	const numbers = len("123 ")
 	tab := "    "
-	if s.side() < numbers+80 { // else the pages, 80 columns wide, fit
+	if s.side() < numbers+80 { // with more, two pages of 80 columns fit
 		tab = "  "
 	}
 	line = strings.ReplaceAll(line, "\t", tab)

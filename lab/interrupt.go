@@ -22,8 +22,8 @@ const (
 
 // untilInterrupt is a context that ends at Ctrl-C, when kill(1) asks for it, or
 // when the terminal is closed: all commands that take long have it from here.
-// The command ends within 2 s then, whatever a server does, or who should read
-// our output and does not. A second signal has its default effect: the lab is
+// Then the command ends within 2 s, even if a server hangs, or nobody reads our
+// output. A second signal has its default effect: the lab is
 // gone at once, and the supervisors end the servers.
 func untilInterrupt() (ctx context.Context, stop context.CancelFunc) {
 	asked := []os.Signal{unix.SIGINT, unix.SIGTERM}

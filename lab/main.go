@@ -1,8 +1,8 @@
 //go:build linux
 
-// Lab is a teaching lab for TCP servers: the classic ways to serve many
-// clients are readable pages, all of them hold the same conversation, and one
-// harness proves that they do.
+// Lab is a teaching lab for TCP servers. Classic ways to serve many clients are
+// readable pages. All of them hold the same conversation, and one harness proves
+// that they do.
 package main
 
 import (

@@ -86,9 +86,9 @@ func (cmd *runCmd) server() *server.Server {
 	}
 }
 
-// The kernel kills the other threads when one calls execve. For a moment the
-// first thread is a zombie then, and the process looks as if it had ended. So it
-// is the first thread that calls.
+// When a thread calls execve(2), the kernel kills all other threads. If that
+// includes the first thread, the process looks like a zombie for a moment. So
+// the first thread makes the call.
 func init() {
 	if slices.Contains(os.Args, "run") {
 		runtime.LockOSThread()
@@ -124,9 +124,9 @@ func (cmd *runCmd) Run() error {
 	return s.Run()
 }
 
-// certify makes an authority and a certificate for this run, if none was given.
-// Otherwise it looks at what was given before the server does: it knows what to
-// do about what is wrong.
+// certify makes an authority and a certificate for this run if none was given.
+// If files were given, it checks them before the server does: its errors say
+// what to do.
 func certify(s *server.Server) error {
 	if s.TLS.ClientCA != "" {
 		if _, err := certs.ReadAuthorities(s.TLS.ClientCA); err != nil {

@@ -80,7 +80,7 @@ func (c Chat) Run() error {
 		err = cmp.Or(<-tls.end, err)
 	}
 	if errors.Is(err, io.EOF) {
-		if !l.fin || isTerminal(c.Stdin) { // else it is the end that we asked for
+		if !l.fin || isTerminal(c.Stdin) { // otherwise we sent FIN first, and this is the answer
 			fmt.Fprintln(c.Stderr, farewell(len(l.unsent)+len(l.queue)))
 		}
 		return nil

@@ -70,7 +70,7 @@ func explain(addr string, err error) error {
 	return fmt.Errorf("cannot connect to %s: %w", addr, errors.Unwrap(err))
 }
 
-// options are what lab run needs besides, to listen on addr.
+// options are the flags that lab run needs to listen on addr.
 func options(addr string, err error) string {
 	if addr == DefaultAddr {
 		return ""

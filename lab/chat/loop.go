@@ -87,7 +87,7 @@ func (l *loop) interest() (readers, writers *unix.FdSet) {
 	if !l.ended && !l.awaiting && len(l.unsent) <= session.HighWater {
 		readers.Set(l.keyboard)
 	}
-	if len(l.unsent) > 0 { // else it would be ready all the time
+	if len(l.unsent) > 0 { // if asked without need, select would return at once, always
 		writers.Set(l.socket)
 	}
 	return readers, writers

@@ -38,8 +38,8 @@ func openDiagnosis() (*Diagnosis, error) {
 	return &Diagnosis{fd}, nil
 }
 
-// try asks for a socket that is there: a kernel without the module says of
-// every socket that there is none.
+// try asks for a socket that exists: a kernel without the module answers that
+// there is no such socket.
 func (d *Diagnosis) try() error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -55,7 +55,7 @@ func (d *Diagnosis) try() error {
 
 func (d *Diagnosis) Close() { unix.Close(d.fd) }
 
-// Find is the socket between two addresses, or where there is none, one that
+// Find is the socket between two addresses; if there is none, the socket that
 // listens at local.
 func (d *Diagnosis) Find(local, remote netip.AddrPort) (s Socket, ok bool, err error) {
 	found, err := d.ask(diagRequest{family: family(local), states: ^uint32(0), local: local, remote: remote})
@@ -173,9 +173,9 @@ func diagAnswer(b []byte) (all []Socket, over bool, err error) {
 	return all, false, nil
 }
 
-// diagSocket reads a struct inet_diag_msg. Of a listening socket it has the
-// limit of the queue where others have the bytes that are unsent: tcp_diag in
-// the kernel does so, sock_diag(7) does not say it.
+// diagSocket reads a struct inet_diag_msg. For a listening socket the field of
+// the unsent bytes holds the limit of the queue: tcp_diag in the kernel does
+// this, sock_diag(7) does not say it.
 func diagSocket(b []byte) Socket {
 	addr := func(port, ip []byte) netip.AddrPort {
 		if b[0] == unix.AF_INET {

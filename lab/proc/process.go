@@ -1,6 +1,6 @@
 // Package proc asks the kernel about processes, their threads and their
-// sockets: proc(5) and sock_diag(7). What it tells, it tells anybody, of our
-// own models and of a stranger's program alike.
+// sockets: proc(5) and sock_diag(7). The kernel answers the same questions about
+// our own models and about a stranger's program.
 package proc
 
 import (
@@ -42,9 +42,9 @@ type Tree struct {
 	Zombies   int // those who Ended; in Processes too
 	RSS       int64
 
-	// CPU is all that was used since the start, by those too who have ended
-	// since, if their parent waited for them: a parent that ignores SIGCHLD
-	// makes it forgotten, getrusage(2).
+	// CPU is all that was used since the start. Processes that have ended count
+	// if their parent waited for them; if the parent ignores SIGCHLD, the kernel
+	// drops their time: getrusage(2).
 	CPU time.Duration
 }
 
@@ -71,8 +71,8 @@ func Sum(processes []Process) (t Tree) {
 	return t
 }
 
-// Family is those of all processes that descend from one of the roots, and the
-// roots themselves, by pid.
+// Family are the roots and, of all processes, those that descend from a root,
+// by pid.
 func Family(all []Process, roots ...Process) []Process {
 	children := map[int][]Process{}
 	for _, p := range all {
@@ -86,9 +86,9 @@ func Family(all []Process, roots ...Process) []Process {
 	return found
 }
 
-// All reads the stat files of all processes. By increasing pid, as /proc lists
-// them, so that a child that is born meanwhile is found after its parent. One
-// pass over all is the only sure way to find descendants:
+// All reads the stat files of all processes by increasing pid, as /proc lists
+// them: a child that is born meanwhile is found after its parent. One pass over
+// all is the only sure way to find descendants:
 // /proc/PID/task/TID/children leaves some out while others end,
 // proc_tid_children(5).
 func All() ([]Process, error) {
@@ -118,9 +118,9 @@ func All() ([]Process, error) {
 	return all, nil
 }
 
-// Read reads /proc/PID/stat. A process whose first thread has ended looks like
-// a zombie there while others go on: pthread_exit(3). What is wrong then, one
-// of the others tells.
+// Read reads /proc/PID/stat. If the first thread has ended, the process looks
+// like a zombie there while other threads go on: pthread_exit(3). Read then
+// takes the state from one of the others.
 func Read(pid int) (Process, error) {
 	p, err := readStat("/proc/" + strconv.Itoa(pid))
 	if err == nil && p.State == 'Z' && p.Threads > 1 {

@@ -93,8 +93,8 @@ func away(pid int) bool {
 	return ours != theirs
 }
 
-// Table is all TCP sockets that a process could see, which may be in a network
-// namespace of its own, IPv4 first; when it has ended, those that we see.
+// Table is all TCP sockets in the network namespace of a process, IPv4 first;
+// if the process has ended, those in our namespace.
 func Table(pid int) ([]Socket, error) {
 	proc := network(pid)
 	v4, err := proc.NetTCP()
@@ -145,9 +145,9 @@ func address(ip net.IP, port uint64) netip.AddrPort {
 	return netip.AddrPortFrom(addr.Unmap(), uint16(port))
 }
 
-// Holder is who listens at addr, or where a bind to addr would collide with it.
-// It is not ok if nobody does, or the kernel does not tell us who: to others
-// than root it shows only their own processes' descriptors.
+// Holder is the process that listens at addr, or at an address with which a
+// bind to addr would collide. It is not ok if there is none, or if the kernel
+// does not tell: without root it shows only our own processes' descriptors.
 func Holder(addr netip.AddrPort) (pid int, name string, ok bool) {
 	pid, name, _ = Listener(addr)
 	return pid, name, pid > 0

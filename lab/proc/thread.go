@@ -65,8 +65,8 @@ func parseSyscall(text []byte) Syscall {
 	return call
 }
 
-// Children are the processes that it has started, as far as the kernel knows
-// in a hurry: proc_tid_children(5).
+// Children are the processes that it has started. The kernel may leave some out
+// while others end: proc_tid_children(5).
 func (t Thread) Children() (pids []int) {
 	text, _ := os.ReadFile(t.folder + "/children")
 	for child := range bytes.FieldsSeq(text) {
@@ -77,8 +77,8 @@ func (t Thread) Children() (pids []int) {
 	return pids
 }
 
-// Switches is how often it has given up its CPU by its own wish, because it
-// waited, and how often it was sent away: proc_pid_status(5).
+// Switches is how often it has given up its CPU because it had to wait, and how
+// often the kernel has taken the CPU away: proc_pid_status(5).
 func (t Thread) Switches() (voluntary, involuntary int64) {
 	n := number(t.folder+"/status", "voluntary_ctxt_switches:", "nonvoluntary_ctxt_switches:")
 	return n[0], n[1]

@@ -7,9 +7,9 @@ import (
 )
 
 // watchGrowth kills the server when it has more processes or threads than it
-// may. One that forks, looks neither whether accept has failed nor for children
-// that have ended soon has all the numbers for processes that there are, and
-// then nobody can start anything on this machine, and Go programs crash.
+// may. A server that forks without looking at the error of accept, and never
+// collects its children, soon uses every pid of the machine. Then no program
+// can be started, and Go programs crash.
 func (s *Subject) watchGrowth() {
 	const often = 10 * time.Millisecond
 	for pause := often; ; {

@@ -8,9 +8,10 @@ import (
 	"socketlab/models"
 )
 
-// Model is how one of our models is started: as the program serve where that
-// stands beside this one, else as lab run, with flags that both have. A model
-// that speaks TLS is started as lab run, which makes the certificates.
+// Model says how to start one of our models, with flags that serve and lab run
+// both have. If the program serve stands beside this one, it is started;
+// if not, lab run is. A model that speaks TLS always needs lab run, which makes
+// the certificates.
 func Model(m models.Model, flags ...string) (Spec, error) {
 	serve := Beside("serve")
 	command := []string{serve}

@@ -28,8 +28,8 @@ import (
 // and the error is a *CommandError, *PortError, *EndedError or *DeafError, or
 // the context's own.
 //
-// That it listens is seen in the kernel's table and not found out by
-// connecting: a server for one client would take us for that client.
+// Start reads the kernel's table to see whether the server listens. It does not
+// connect: a server for one client would take us for that client.
 func Start(ctx context.Context, spec Spec) (*Subject, error) {
 	if !childAsked {
 		panic("subject.Start: main or TestMain must call subject.Child first")
@@ -170,9 +170,9 @@ func (s *Subject) connect() error {
 	return nil
 }
 
-// meet waits until the supervisor has started the server, and takes hold of
-// it: before it is told to go on, it does not collect the server, so the pid
-// cannot be somebody else's by then.
+// meet waits until the supervisor has started the server, and opens a pidfd for
+// it. The supervisor collects no process before it is told to go on, so the pid
+// is still the server's.
 func (s *Subject) meet(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { s.control.SetReadDeadline(time.Now()) })()
 	word, number, _, err := s.hear()
@@ -216,7 +216,7 @@ func (s *Subject) hear() (word string, number, fd int, err error) {
 	return word, number, fd, nil
 }
 
-// attend takes down what the supervisor says until it has ended.
+// attend records what the supervisor says until the supervisor ends.
 func (s *Subject) attend() {
 	s.ending = Ending{Code: -1, Signal: syscall.SIGKILL} // if somebody kills the supervisor
 	over := sync.OnceFunc(func() {

@@ -51,7 +51,7 @@ func (s *Subject) end() {
 }
 
 // KillAll kills all servers and what they started, for a lab that must end
-// soon. A Stop that waits for one of them need not wait any longer.
+// soon. A Stop that waits for one of them then returns.
 func KillAll() {
 	live.Lock()
 	defer live.Unlock()

@@ -4,8 +4,8 @@
 // models and a stranger's program are started, looked at and stopped alike.
 // What is known of it is what the kernel tells anybody, in proc(5).
 //
-// What a subject starts belongs to it, wherever that hides: a supervisor of its
-// own finds, counts and collects it, and ends it with the lab.
+// Every process that a subject starts belongs to it. A supervisor finds, counts
+// and collects these processes, and ends them when the lab ends.
 package subject
 
 import (
@@ -51,8 +51,8 @@ type Spec struct {
 	Files   uint64   // descriptors it may have open, RLIMIT_NOFILE; 0: as it is
 	Most    int      // processes, or threads in one of them; with more it is killed; 0: no limit
 
-	// Namespace has it live in a user and a network namespace of its own, with
-	// nobody else's ports and connections. Control leads there.
+	// Namespace gives it a user and a network namespace of its own, without the
+	// ports and connections of others. Control leads there.
 	Namespace bool
 
 	// These two see what it prints, at once; nil: nobody does.
@@ -158,8 +158,8 @@ func (s *Subject) WaitOutput(ctx context.Context, found func(stdout []byte) bool
 // Exited is closed when the server has ended, and all that it printed was read.
 func (s *Subject) Exited() <-chan struct{} { return s.exited }
 
-// Ending is how it ended, and false while it lives. How long it took only Stop
-// knows.
+// Ending is how it ended, and false while it lives. Only Stop knows how long it
+// took.
 func (s *Subject) Ending() (Ending, bool) {
 	if !isClosed(s.exited) {
 		return Ending{}, false

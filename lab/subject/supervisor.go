@@ -29,8 +29,8 @@ import (
 // other pids than we see, in what it prints and in what strace(1) says.
 const supervisorName = "lab: a supervisor"
 
-// What the lab says to the supervisor, in a message each. That the socket ends
-// says stop at once.
+// What the lab says to the supervisor, one message each. The end of the socket
+// means: stop at once.
 const (
 	sayGo     = "go"     // the pid is noted: from now on collect who has ended
 	sayKill   = "kill"   // kill the family
@@ -62,8 +62,8 @@ func Child() {
 	syscall.Exit(0) // and not os.Exit, which waits for a second under the race detector
 }
 
-// A supervisor does everything in one goroutine: whom it has collected there it
-// sends no signal afterwards, which could hit a stranger with the same pid.
+// A supervisor does everything in one goroutine. So it never signals a process
+// that it has collected: its pid may belong to a stranger by now.
 type supervisor struct {
 	server int  // its pid; 0: it has ended, and was collected
 	alone  bool // no child is left, so none can come any more
@@ -187,7 +187,7 @@ func (s *supervisor) ask() {
 	s.collect()
 	if s.server > 0 {
 		syscall.Kill(-s.server, syscall.SIGTERM)
-		syscall.Kill(-s.server, syscall.SIGCONT) // who is stopped does not hear it
+		syscall.Kill(-s.server, syscall.SIGCONT) // a stopped process does not act on SIGTERM
 	}
 	for s.server > 0 {
 		select {
@@ -219,7 +219,7 @@ func (s *supervisor) kill() {
 		}
 		select {
 		case <-s.ended:
-		case <-time.After(pause): // of those who are not our children nobody tells us
+		case <-time.After(pause): // nobody tells us when one ends that is not our child
 		}
 	}
 }

@@ -23,8 +23,8 @@ func (s *Subject) Tree() (proc.Tree, error) {
 	return t, nil
 }
 
-// Starved is how long the threads of the server and its descendants, as far as
-// they are alive, were ready to run and waited for a CPU.
+// Starved is how long the living threads of the server and its descendants were
+// ready to run and waited for a CPU.
 func (s *Subject) Starved() (total time.Duration) {
 	members, _ := family(s.supervisor.Process.Pid)
 	for _, p := range members {
@@ -40,8 +40,8 @@ func (s *Subject) Starved() (total time.Duration) {
 // end of each connection, accepted or not.
 func (s *Subject) Sockets() ([]proc.Socket, error) { return proc.Sockets(s.Pid(), s.Spec.Port) }
 
-// owns reports whether a process of the subject has the socket open. It is not
-// known where the kernel does not let us look: a server with other rights.
+// owns reports whether a process of the subject has the socket open. That is
+// unknown if the kernel does not let us look: the server has other rights.
 func (s *Subject) owns(inode uint64) (owned, known bool) {
 	if has, _ := proc.HasSocket(s.Pid(), inode); has {
 		return true, true // as nearly always, and no need to look at all processes

@@ -29,8 +29,8 @@ func EpollCtl(epfd, op, fd int, events uint32) error {
 }
 
 // NeverWaits asks whether epoll refused a descriptor because it is always
-// ready, as a plain file is, a directory, and /dev/null (EPERM). select(2) and
-// poll(2) say so of it; epoll_ctl(2) has no list for it.
+// ready (EPERM): a plain file, a directory, or /dev/null. select(2) and poll(2)
+// report such a descriptor as ready; epoll_ctl(2) does not accept it.
 func NeverWaits(err error) bool { return errors.Is(err, unix.EPERM) }
 
 // EpollWait waits until a descriptor on the list is ready, and says how many

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Call is a system call of a page, as a probe is told of it.
+// A Call is a system call of a page, as a probe sees it.
 type Call struct {
 	ID         uint64         // no other call of this process has it
 	Pid, Tid   int            // who makes it
@@ -130,7 +130,7 @@ func begin(c Call) *Call {
 	return &c
 }
 
-// done tells the probe what has become of the call, and hands it on.
+// done tells the probe the result of the call, and returns that result.
 func (c *Call) done(n int, err error) (int, error) {
 	if c == nil {
 		return n, err
@@ -177,15 +177,15 @@ func (c *Call) Waits() bool {
 	return false
 }
 
-// switches is how often the kernel took this thread off its processor at the
-// thread's own wish: getrusage(2), ru_nvcsw. A call that had to wait did that.
+// switches is how often this thread gave up its processor because it had to
+// wait: getrusage(2), ru_nvcsw. A call that sleeps adds one.
 func switches() int64 {
 	var usage unix.Rusage
 	unix.Getrusage(unix.RUSAGE_THREAD, &usage)
 	return usage.Nvcsw
 }
 
-// What a call brought is put down only if somebody is told.
+// The result of a call is formatted only if there is a probe.
 
 func (c *Call) gotBytes(p []byte) *Call {
 	if c != nil {
@@ -235,8 +235,8 @@ func goroutine() uint64 {
 	return n
 }
 
-// page is the line that makes the call, the innermost one on a page or else
-// outside this package, and the outermost function there.
+// page is the line that makes the call, the innermost one on a page, or if
+// there is none, outside this package, and the outermost function there.
 func page() (line, task string) {
 	shared := ""
 	var callers [32]uintptr

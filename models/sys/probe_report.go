@@ -22,8 +22,8 @@ type Report struct {
 	Call
 }
 
-// Fields are what of a report is sent, in this order: one line, in which tabs
-// separate. The watcher reads the line with the same list.
+// Fields are the parts of a report that are sent, in this order, in one line
+// with tabs between them. The watcher reads the line with the same list.
 func (r *Report) Fields() []any {
 	return []any{
 		&r.Phase, &r.ID, &r.Pid, &r.Tid, &r.Goroutine, &r.Task, &r.Page, &r.Name, &r.FD,
@@ -65,7 +65,7 @@ func (r *Report) String() string {
 }
 
 // ReportCalls has this process report its calls, if somebody watches: if the
-// environment says who, and they are still there. It is called before a page
+// environment names a watcher that is still there. It is called before a page
 // serves, in a child too.
 func ReportCalls() {
 	watcher := os.Getenv(ProbeEnv)
@@ -90,7 +90,7 @@ func connectTo(name string) (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
-	// A watcher that does not read for so long is as good as gone.
+	// A watcher that does not read for this long is treated as gone.
 	patience := unix.Timeval{Sec: 1}
 	err = errors.Join(
 		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &patience),
@@ -118,7 +118,7 @@ func OutOfTheWay(fd int, err error) (int, error) {
 }
 
 // A reporter is a probe that sends what it is told to a watcher. When the
-// watcher goes away, calls go on as if nobody had ever watched.
+// watcher goes away, calls go on as if there had never been one.
 type reporter struct {
 	fd int
 

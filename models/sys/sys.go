@@ -53,7 +53,7 @@ func Stopped(err error) bool { return errors.Is(err, unix.EINVAL) }
 
 // Full asks whether there was no room for one more client: out of descriptors
 // (EMFILE, ENFILE), memory (ENOBUFS, ENOMEM) or processes (EAGAIN of fork). The
-// client is not lost by that, it waits in the accept queue.
+// client is not lost: it waits in the accept queue.
 func Full(err error) bool {
 	var e *Error
 	if !errors.As(err, &e) {
@@ -67,11 +67,11 @@ func Full(err error) bool {
 }
 
 // Accept takes the next client from the queue of lfd: accept4(2). The new
-// descriptor is closed on exec, and has the flags (unix.SOCK_NONBLOCK) besides.
+// descriptor is closed on exec, and also has the flags (unix.SOCK_NONBLOCK).
 //
-// A connection that died while it waited in the queue is nothing to its page,
-// and is passed over. Linux reports its error from accept: accept(2), "Error
-// handling".
+// A connection may die while it waits in the queue. Linux reports its error
+// from accept: accept(2), "Error handling". Accept skips it: the page does not
+// see it.
 func Accept(lfd, flags int) (cfd int, err error) {
 	call := watch("accept", lfd)
 	for {
@@ -85,8 +85,8 @@ func Accept(lfd, flags int) (cfd int, err error) {
 	}
 }
 
-// accept4 has the kernel tell the client's address only to a probe. Nobody else
-// asks, and it would be garbage of more bytes than a page keeps of a client.
+// accept4 asks for the client's address only if there is a probe. No one else
+// uses it, and to make it allocates more than a page keeps for a client.
 func accept4(lfd, flags int) (cfd int, client unix.Sockaddr, err error) {
 	if probe != nil {
 		return unix.Accept4(lfd, flags)
@@ -154,7 +154,7 @@ func Write(fd int, p []byte) (int, error) {
 }
 
 // Show writes text to the operator's screen, all of it, if there is any. It
-// sleeps while the screen takes no more.
+// sleeps while the screen has no room.
 func Show(screen int, text []byte) {
 	if screen < 0 {
 		return // there is none
@@ -205,8 +205,8 @@ func Select(nfd int, read, write *unix.FdSet, timeout *unix.Timeval) (int, error
 	}
 }
 
-// Mark puts fd into the sets for Select, each if it is to be in, or takes it
-// out: FD_SET and FD_CLR. -1 is none.
+// Mark puts fd into each set for Select, or takes it out of the set: FD_SET and
+// FD_CLR. It does nothing for -1.
 func Mark(fd int, in bool, readers *unix.FdSet, out bool, writers *unix.FdSet) {
 	if fd < 0 {
 		return
@@ -221,8 +221,8 @@ func Mark(fd int, in bool, readers *unix.FdSet, out bool, writers *unix.FdSet) {
 	}
 }
 
-// Events are those that Poll or EpollWait is to tell of: readable, writable,
-// both or neither. POLLIN and EPOLLIN are the same, and so are POLLOUT and
+// Events are the events that Poll or EpollWait reports: readable, writable, both
+// or neither. POLLIN and EPOLLIN are the same, and so are POLLOUT and
 // EPOLLOUT.
 func Events(in, out bool) (events uint32) {
 	if in {
@@ -268,7 +268,7 @@ func PollTwo(a, b int) (readyA, readyB bool) {
 	return fds[0].Revents != 0, fds[1].Revents != 0
 }
 
-// milliseconds is a timeout that is left, rounded up, as the kernel does.
+// milliseconds is the time until a deadline, rounded up as the kernel does.
 func milliseconds(left time.Duration) int {
 	return max(0, int((left + time.Millisecond - 1).Milliseconds()))
 }

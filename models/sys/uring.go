@@ -9,15 +9,15 @@ import (
 )
 
 // A Ring is two queues in memory that the program shares with the kernel:
-// io_uring(7). Into one go operations, out of the other come their results.
+// io_uring(7). Operations go into one, their results come out of the other.
 //
 // Accept, Read and Write only write down what is wanted; Enter hands it over,
-// and is the one call that can wait. Where each queue ends is an atomic store
-// by one side and an atomic load by the other: what was written before it is
-// then seen behind it.
+// and is the one call that can wait. One side stores the end of a queue
+// atomically, and the other side loads it atomically: then it also sees all
+// that was written before the store.
 //
-// A Ring is for one goroutine. The kernel cancels what a thread has asked for
-// when that thread ends; the Go runtime's threads stay.
+// A Ring is for one goroutine. When a thread ends, the kernel cancels what that
+// thread has asked for; the Go runtime's threads stay.
 type Ring struct {
 	fd       int
 	wanted   []sqe // not in the queue yet: there is always room for one more here
@@ -35,7 +35,7 @@ type Ring struct {
 	lent    uint16   // how many have been, so far
 }
 
-// A Result is what has become of an operation.
+// A Result is the result of an operation.
 type Result struct {
 	Op   Op
 	FD   int    // on which it was
@@ -123,7 +123,7 @@ func (r *Ring) Accept(lfd int) {
 }
 
 // Read wants what comes next from fd, in a buffer that the kernel chooses:
-// read(2). Nothing but the end is 0 bytes. From -1 nothing is wanted.
+// read(2). Only the end is 0 bytes. For -1 it does nothing.
 func (r *Ring) Read(fd int) {
 	if fd < 0 {
 		return
@@ -202,8 +202,8 @@ func (r *Ring) take() cqe {
 	return c
 }
 
-// Done yields what has become of operations. One that was only interrupted,
-// that found a dead client or no buffer, is begun once more instead.
+// Done yields the results of operations. An operation that was interrupted, or
+// found a dead client or no buffer, is started again and not yielded.
 func (r *Ring) Done() iter.Seq[Result] {
 	return func(yield func(Result) bool) {
 		for more := true; more && !r.empty(); {
@@ -250,9 +250,9 @@ func (c cqe) again() bool {
 	return false
 }
 
-// Close gives the ring back. What is in flight is cancelled, and waited for:
-// closing the descriptor alone would leave the kernel to it for a while, with
-// our memory.
+// Close closes the ring. It cancels what is in flight and waits for it: after
+// close(2) alone the kernel would go on for a while, and write into our
+// memory.
 func (r *Ring) Close() {
 	if r.inFlight > 0 {
 		r.want(sqe{op: OpCancel, fd: -1, opFlags: cancelAny | cancelAll})
