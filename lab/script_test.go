@@ -34,7 +34,7 @@ import (
 //	columns N             the last command printed no line of more than N columns
 //	json PATH VALUE       the last command printed one JSON document and nothing
 //	                      else, and this is in it; a PATH is such as
-//	                      .models.0.name, or .models.len
+//	                      .models.0.name, .models.poll.limit, or .models.len
 //
 // and as conditions [ci], and [ipv6] where the loopback interface has it. The
 // variable MODELS has the names of the models, and PAGES the number of pages.
@@ -181,9 +181,14 @@ func jsonHas(ts *testscript.TestScript, neg bool, args []string) {
 				continue
 			}
 			i, err := strconv.Atoi(name)
-			ts.Check(err)
-			if i >= len(there) {
-				ts.Fatalf("%s: there are %d", args[0], len(there))
+			if err != nil { // the name of an element
+				i = slices.IndexFunc(there, func(element any) bool {
+					fields, _ := element.(map[string]any)
+					return fields["name"] == name
+				})
+			}
+			if i < 0 || i >= len(there) {
+				ts.Fatalf("%s: there are %d, and no %s", args[0], len(there), name)
 			}
 			value = there[i]
 		default:

@@ -23,7 +23,7 @@ var Model = models.Model{
 	Name:    "offload",
 	Summary: "one epoll loop for the sockets, workers for the work",
 	Holds:   "an entry in the kernel",
-	Waits:   "epoll_wait(2), a queue",
+	Waits:   "epoll_wait, a queue",
 	Limit:   limit,
 	Variant: "epoll",
 	Serve:   Serve,

@@ -25,7 +25,7 @@ var Model = models.Model{
 	Name:    "reactors",
 	Summary: "an epoll loop for each processor, one thread that accepts",
 	Holds:   "an entry in the kernel",
-	Waits:   "epoll_wait(2), in threads",
+	Waits:   "epoll_wait, threads",
 	Variant: "epoll",
 	Serve:   Serve,
 }
