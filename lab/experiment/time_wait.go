@@ -36,7 +36,7 @@ var timeWait = Experiment{
 				for _, first := range []string{"server", "client"} {
 					for _, before := range []bool{false, true} {
 						for _, after := range []bool{false, true} {
-							err, at, timer := startAgain(r, first, before, after)
+							at, timer, err := startAgain(r, first, before, after)
 							r.Row(fmt.Sprintf("%s first, %s, then %s", first, word[before], word[after]), at, result(err))
 							if first == "server" && before == old && after {
 								asked, remains = err, timer
@@ -69,7 +69,7 @@ func result(err error) string {
 
 // startAgain has a server and a client part, the first one first, and binds the
 // server's port again. It says whose end is in TIME-WAIT, and for how long.
-func startAgain(r *Run, first string, before, after bool) (err error, at string, remains time.Duration) {
+func startAgain(r *Run, first string, before, after bool) (at string, remains time.Duration, err error) {
 	lfd, port, err := bound(0, before)
 	r.Check(err)
 	r.Check(unix.Listen(lfd, 1))
@@ -97,7 +97,7 @@ func startAgain(r *Run, first string, before, after bool) (err error, at string,
 	}
 	again, _, err := bound(port, after)
 	unix.Close(again)
-	return err, at, remains
+	return at, remains, err
 }
 
 // bound is a socket with a port of loopback's.
