@@ -59,9 +59,10 @@ all hold the same conversation, and one harness proves that they do.
   lab models                          the pages, in reading order
   lab run --model=select              one of them, as a server
   lab chat                            a client for it, in another terminal
+  lab exp                             what readers stumble over: predict, see
 
-Exit codes: 0 all is well; 1 a check failed; 2 it could not run; 80 the command
-line is wrong; 130 interrupted.`
+Exit codes: 0 all is well; 1 a check failed; 2 it could not run; 3 an
+experiment is undecided; 80 the command line is wrong; 130 interrupted.`
 
 // lab runs one command line, and returns the exit code.
 func lab(args []string) int {
