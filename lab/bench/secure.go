@@ -7,13 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
-	"text/tabwriter"
 	"time"
 
 	"socketlab/lab/subject"
+	"socketlab/lab/text"
 )
 
 // A Secured server is measured with clients that speak TLS, or, beside them,
@@ -40,24 +39,24 @@ func Handshakes(ctx context.Context, w io.Writer, servers []Secured, clients, ro
 			}
 		}
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "\tFULL/S\tCPU\tRESUMED/S\tCPU\tCPU/REQUEST\t")
+	t := text.Table{Head: []string{text.Count(clients, "client"), "full/s", "CPU", "resumed/s", "CPU", "CPU/request"}}
 	for i, s := range servers {
 		f := found[i]
-		resumed, cost := "–", "–"
-		if s.TLS != nil {
-			resumed, cost = fmt.Sprintf("%.0f", middle(f.resumed)), fmt.Sprintf("%.0f µs", middle(f.resumedCost))
-		}
-		fmt.Fprintf(t, "%s\t%.0f\t%.0f µs\t%s\t%s\t%.1f µs\t\n", s.Name, middle(f.rate), middle(f.cost), resumed, cost, middle(f.request))
+		t.Rows = append(t.Rows, text.Row{Name: s.Name, Cells: []string{
+			middle(f.rate, "%.0f"), middle(f.cost, "%.0f µs"), middle(f.resumed, "%.0f"), middle(f.resumedCost, "%.0f µs"), middle(f.request, "%.1f µs"),
+		}})
 	}
-	t.Flush()
+	t.Text(w, false)
 	_, err := fmt.Fprintf(w, "\nmedians of %d rounds; %d clients at a time connect, ask once and close;\nCPU is the server's, for one of them; a request is 6 bytes, one client asks\n", rounds, clients)
 	return err
 }
 
-func middle(all []float64) float64 {
-	sorted := slices.Sorted(slices.Values(all))
-	return sorted[len(sorted)/2]
+// middle is the median as the format writes it, – if nothing was measured.
+func middle(all []float64, format string) string {
+	if len(all) == 0 {
+		return "–"
+	}
+	return fmt.Sprintf(format, NewEstimate(all).Median)
 }
 
 // round measures one server once.
