@@ -1,6 +1,8 @@
 package trace
 
 import (
+	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -14,7 +16,8 @@ import (
 // that has already returned slept if its thread counted, by getrusage(2), that
 // it gave up its processor in it. That proves less: the Go runtime may put the
 // thread to sleep after the call, before it counts. So it is believed only of
-// calls that wait for input, and did not say that there is none (EAGAIN).
+// calls that wait for input, did not say that there is none (EAGAIN), and are
+// not made on a descriptor in non-blocking mode.
 
 // waitFamily is the kind of a call that a program may sleep in, "" if it is none.
 func waitFamily(name string) string {
@@ -54,6 +57,19 @@ func asleepIn(thread proc.Thread, name string) bool {
 		return false
 	}
 	return err != nil || waitFamily(waitingCalls[call.Number]) == waitFamily(name) // an error: we may not look
+}
+
+// neverWaits reports whether a descriptor is in non-blocking mode, as far as the
+// kernel still knows it: proc_pid_fdinfo(5).
+func neverWaits(pid, fd int) bool {
+	if fd < 0 {
+		return false
+	}
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, fd))
+	_, rest, _ := strings.Cut(string(text), "flags:")
+	var flags int
+	fmt.Sscanf(rest, "%o", &flags)
+	return flags&unix.O_NONBLOCK != 0
 }
 
 // watchSleepers looks at the threads that are in a call which may sleep, until

@@ -206,7 +206,7 @@ func (p *probes) forgetOperator(actor string) {
 
 func (p *probes) returned(id string, c *systemCall, r probe.Report) {
 	c.begin, c.client, c.held = r.Start, r.Client, false
-	p.returns(c, r.End, resultText(r.Name, r.N, r.Errno), r.Slept)
+	p.returns(c, r.End, resultText(r.Name, r.N, r.Errno), r.Slept && !neverWaits(r.Pid, r.FD))
 	switch {
 	case r.Name == "waitpid" && (r.Errno == unix.ECHILD || r.Errno == 0 && r.N == 0):
 		// How often it finds no child says nothing: one signal may stand for
