@@ -5,12 +5,9 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"os"
-	"slices"
 	"strings"
 	"time"
 
-	"socketlab/lab/proc"
 	"socketlab/models/sys"
 )
 
@@ -124,40 +121,4 @@ func fill(r *Run, addr netip.AddrPort) (open int, next chan dialled) {
 		}
 	}
 	return open, next
-}
-
-// queueOf is how many wait to be accepted at a port, and how many connections
-// are ESTABLISHED there.
-func queueOf(r *Run, port uint16) (queue, established int) {
-	all, err := proc.Sockets(os.Getpid(), port)
-	r.Check(err)
-	for _, s := range all {
-		switch s.State {
-		case proc.Listen:
-			queue = s.Unread
-		case proc.Established:
-			established++
-		}
-	}
-	return queue, established
-}
-
-// counter reads one of the kernel's counters of this network namespace:
-// /proc/net/netstat, proc_net(5).
-func counter(r *Run, name string) int {
-	text, err := os.ReadFile("/proc/self/net/netstat")
-	r.Check(err)
-	lines := strings.Split(string(text), "\n")
-	for i := 0; i+1 < len(lines); i += 2 {
-		at := slices.Index(strings.Fields(lines[i]), name)
-		if at < 0 {
-			continue
-		}
-		var value int
-		_, err := fmt.Sscan(strings.Fields(lines[i+1])[at], &value)
-		r.Check(err)
-		return value
-	}
-	r.Lacks("the kernel has no counter %s", name)
-	return 0
 }

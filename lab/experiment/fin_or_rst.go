@@ -3,17 +3,14 @@ package experiment
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"time"
-
-	"socketlab/lab/proc"
 )
 
 var finOrRst = Experiment{
 	Name: "fin-or-rst", Title: "four ways to say goodbye: which of them reset?",
 	Lesson: 2, Takes: time.Second,
-	Look:    "what goes over the wire, and what three recv in a row say at the other end, which has 5 bytes unread",
+	Look:    "what goes over the wire, and what three recv in a row say at the other end, which has not read the bytes",
 	Why:     "close sends FIN, unless bytes are unread or SO_LINGER is 0: then RST. A process that is killed has its sockets closed by the kernel, as by close. Linux hands out what had arrived before a reset; then recv fails with ECONNRESET, once, and after that it returns 0.",
 	Read:    "socket(7), SO_LINGER; RFC 9293, section 3.6.1; RFC 2525, section 2.17",
 	Picture: "lab trace --model=blocking --scene=unread",
@@ -84,15 +81,4 @@ var finOrRst = Experiment{
 			},
 		}
 	},
-}
-
-// unread is how many bytes lie in the receive queues of a port's connections.
-func unread(port uint16) (bytes int) {
-	all, _ := proc.Sockets(os.Getpid(), port)
-	for _, s := range all {
-		if s.State != proc.Listen {
-			bytes += s.Unread
-		}
-	}
-	return bytes
 }

@@ -293,24 +293,3 @@ func (r *Run) sleepsIn(pid int) proc.Syscall {
 func (r *Run) sleeps(pid, call int) bool {
 	return r.Until(patience, func() bool { return r.sleepsIn(pid).Number == call })
 }
-
-// timer is how long a connection's timer will still run, such as that of
-// TIME-WAIT: the column tm->when of /proc/net/tcp, proc_net(5).
-func timer(r *Run, s proc.Socket) time.Duration {
-	text, err := os.ReadFile("/proc/self/net/tcp")
-	r.Check(err)
-	for line := range strings.Lines(string(text)) {
-		fields := strings.Fields(line)
-		var port, other, kind, ticks int
-		if len(fields) < 6 {
-			continue
-		}
-		fmt.Sscanf(fields[1][strings.IndexByte(fields[1], ':')+1:], "%x", &port)
-		fmt.Sscanf(fields[2][strings.IndexByte(fields[2], ':')+1:], "%x", &other)
-		if port == int(s.Local.Port()) && other == int(s.Remote.Port()) {
-			fmt.Sscanf(fields[5], "%x:%x", &kind, &ticks)
-			return time.Duration(ticks) * 10 * time.Millisecond
-		}
-	}
-	return 0
-}

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"net"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"socketlab/lab/certs"
 	"socketlab/lab/records"
@@ -100,6 +103,91 @@ func (r *Run) echoTLS(config *tls.Config) (addr string) {
 				}
 			}()
 		}
+	}()
+	return listener.Addr().String()
+}
+
+// speaks is a server in this process that says a message, a write for each
+// part, and closes.
+func (r *Run) speaks(config *tls.Config, message []string) (addr string) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	r.Check(err)
+	r.finally(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			if config != nil {
+				conn = tls.Server(conn, config)
+			}
+			go func() {
+				for _, part := range message {
+					io.WriteString(conn, part)
+				}
+				conn.Close() // with TLS: close_notify first
+			}()
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// reads is all that a client reads, and how it ended.
+func (r *Run) reads(addr string, config *tls.Config) (got string, err error) {
+	var conn net.Conn = r.Dial(addr)
+	if config != nil {
+		conn = tls.Client(conn, config)
+	}
+	conn.SetDeadline(time.Now().Add(patience))
+	text, err := io.ReadAll(conn)
+	return string(text), err
+}
+
+// cuts is somebody on the way to a server who lets so many bytes pass from it,
+// and sends FIN to both.
+func (r *Run) cuts(server string, after int) (addr string) {
+	return r.between(server, func(client, server net.Conn) { io.CopyN(client, server, int64(after)) })
+}
+
+// cutsRecords is somebody on the way who lets so many of the server's records
+// pass, and some bytes of the next: RFC 8446, section 5.1. The last one that
+// passed is counted.
+func (r *Run) cutsRecords(server string, after, bytes int64, passed *atomic.Int64) (addr string) {
+	return r.between(server, func(client, server net.Conn) {
+		header := make([]byte, 5)
+		passed.Store(0)
+		for passed.Load() < after {
+			if _, err := io.ReadFull(server, header); err != nil {
+				return
+			}
+			client.Write(header)
+			io.CopyN(client, server, int64(header[3])<<8|int64(header[4]))
+			passed.Add(1)
+		}
+		io.CopyN(client, server, bytes)
+	})
+}
+
+// between is somebody on the way. What the client sends passes.
+func (r *Run) between(server string, pass func(client, server net.Conn)) (addr string) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	r.Check(err)
+	r.finally(func() { listener.Close() })
+	go func() {
+		client, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		behind, err := net.Dial("tcp4", server)
+		if err != nil {
+			client.Close()
+			return
+		}
+		go io.Copy(behind, client)
+		pass(client, behind)
+		client.(*net.TCPConn).CloseWrite()
+		behind.Close()
 	}()
 	return listener.Addr().String()
 }
