@@ -97,7 +97,9 @@ func away(pid int) bool {
 // if the process has ended, those in our namespace.
 func Table(pid int) ([]Socket, error) {
 	proc := network(pid)
+	//lint:ignore SA1019 sock_diag, which should serve instead, has been asked before: diag.go
 	v4, err := proc.NetTCP()
+	//lint:ignore SA1019 as above
 	v6, err6 := proc.NetTCP6()
 	return table(procfs.NetIPSocket(v4), err, procfs.NetIPSocket(v6), err6)
 }

@@ -102,7 +102,7 @@ func (s *supervisor) run(args []string) error {
 	}
 	// They are caught, and not ignored: the server would inherit that.
 	caught := []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGPIPE}
-	signal.Notify(make(chan os.Signal), slices.DeleteFunc(caught, signal.Ignored)...)
+	signal.Notify(make(chan os.Signal, 1), slices.DeleteFunc(caught, signal.Ignored)...)
 	s.ended = make(chan os.Signal, 1)
 	signal.Notify(s.ended, unix.SIGCHLD)
 	var err error
