@@ -2,9 +2,9 @@
 //
 // Compared with thread: the threads are there before the clients, and there
 // are never more of them. One thread accepts; it puts each client into a queue,
-// and the next thread that is free takes the client out. So client 9 is let in
-// and waits, until one of eight has left. The queue has an end: when it is
-// full, nobody is accepted, and the clients wait in the kernel.
+// and the next thread that is free takes the client out. Nobody is accepted
+// while all are busy: client 9 waits in the kernel's queue, and in the page's
+// own a client waits only for a thread to wake up.
 //
 // With goroutines it is the same page without LockOSThread. But what a pool
 // saves, the start of a thread, they do not need in the first place.
@@ -29,15 +29,12 @@ var Model = models.Model{
 	Serve:   Serve,
 }
 
-const (
-	threads = 8
-	waiting = 8 // clients that the queue has room for
-)
+const threads = 8
 
 type server struct {
 	models.Job
 	here  *guests.List // those in the queue too
-	queue chan turn
+	queue chan turn    // never full: there are never more clients than threads
 }
 
 // A turn is what a thread takes from the queue.
@@ -48,13 +45,16 @@ type turn struct {
 
 func Serve(job models.Job) error {
 	defer sys.Threads(2 * threads)()
-	s := &server{job, guests.NewList(), make(chan turn, waiting)}
+	s := &server{job, guests.NewList(), make(chan turn, threads)}
 	defer close(s.queue) // the threads end
 	for range threads {
 		go s.thread()
 	}
 	s.here.Relay(job.Keyboard, job.Screen)
 	for served := 0; ; {
+		for s.here.Count() == threads {
+			s.here.SomeoneLeaves() // sleeps
+		}
 		cfd, err := sys.Accept(job.Listener, 0) // sleeps until a client comes
 		switch {
 		case err == nil:
@@ -91,7 +91,7 @@ func (s *server) enqueue(cfd, id int) error {
 	c := &client{Session: s.Service.New(id), fd: cfd}
 	c.operator = guests.Operator{Keyboard: pipe.Reader, Screen: s.Screen}
 	s.here.Come(id, pipe.Tell, pipe.Writer, pipe.Reader, cfd)
-	s.queue <- turn{c, id} // sleeps while the queue is full
+	s.queue <- turn{c, id}
 	return nil
 }
 

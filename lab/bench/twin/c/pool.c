@@ -3,8 +3,7 @@
  *
  * Compared with thread: the threads are there before the clients, and there are
  * never more of them. One thread accepts and puts each client into a queue; the
- * next thread that is free takes it out. When the queue is full, nobody is
- * accepted.
+ * next thread that is free takes it out. Nobody is accepted while all are busy.
  */
 #define _GNU_SOURCE
 #include <string.h>
@@ -12,12 +11,11 @@
 #include "guests.h"
 #include "sys.h"
 
-enum { THREADS = 8, WAITING = 8 /* clients that the queue has room for */ };
+enum { THREADS = 8 };
 
 /* mu guards these too. */
-static int queue[WAITING], first, many;                /* many of them, from first on */
+static int queue[THREADS], first, many;                /* many of them, from first on */
 static pthread_cond_t some = PTHREAD_COND_INITIALIZER; /* tells of one in the queue */
-static pthread_cond_t room = PTHREAD_COND_INITIALIZER; /* tells of room in the queue */
 
 static void welcome(int cfd);
 static void *thread(void *unused);
@@ -49,15 +47,16 @@ int main(int argc, char **argv)
 	}
 }
 
-/* welcome puts one more client into the queue. */
+/* welcome puts one more client into the queue, and waits if it was the last
+ * for whom there is a thread. */
 static void welcome(int cfd)
 {
 	pthread_mutex_lock(&mu);
 	guests++;
-	while (many == WAITING)
-		pthread_cond_wait(&room, &mu); /* sleeps while the queue is full */
-	queue[(first + many++) % WAITING] = cfd;
+	queue[(first + many++) % THREADS] = cfd;
 	pthread_cond_signal(&some);
+	while (guests == THREADS)
+		pthread_cond_wait(&leaving, &mu); /* sleeps until one is free */
 	pthread_mutex_unlock(&mu);
 }
 
@@ -81,9 +80,8 @@ static int next(void)
 	while (many == 0)
 		pthread_cond_wait(&some, &mu); /* sleeps until there is a client */
 	int cfd = queue[first];
-	first = (first + 1) % WAITING;
+	first = (first + 1) % THREADS;
 	many--;
-	pthread_cond_signal(&room);
 	pthread_mutex_unlock(&mu);
 	return cfd;
 }
