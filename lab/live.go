@@ -124,7 +124,7 @@ func (cmd *liveCmd) options() (live.Options, error) {
 		return o, err
 	}
 	for _, m := range all {
-		spec, err := modelSpec(m, "echo")
+		spec, err := subject.Model(m)
 		if err != nil {
 			return o, err
 		}
@@ -136,7 +136,7 @@ func (cmd *liveCmd) options() (live.Options, error) {
 		o.Sources[m.Page()] = string(text)
 	}
 	if len(cmd.Command) > 0 {
-		o.Servers = append(o.Servers, commandSpec(cmd.Command))
+		o.Servers = append(o.Servers, subject.Spec{Name: filepath.Base(cmd.Command[0]), Kind: "command", Command: cmd.Command})
 	}
 	var names []string
 	for _, s := range o.Servers {
@@ -196,18 +196,4 @@ func (cmd *liveCmd) announce(at live.Addresses) {
 	if opener, err := exec.LookPath("xdg-open"); err == nil {
 		exec.CommandContext(context.Background(), opener, address).Start()
 	}
-}
-
-// modelSpec is how to start a model as a server.
-func modelSpec(m models.Model, service string) (subject.Spec, error) {
-	exe, err := os.Executable()
-	return subject.Spec{
-		Name: m.Name, Kind: "model", Limit: m.Limit,
-		Command: []string{exe, "run", "--model=" + m.Name, "--listen=127.0.0.1:{port}", "--service=" + service},
-	}, err
-}
-
-// commandSpec is how to start somebody else's server.
-func commandSpec(command []string) subject.Spec {
-	return subject.Spec{Name: filepath.Base(command[0]), Kind: "command", Command: command}
 }
