@@ -10,7 +10,7 @@ import (
 // may. A server that forks without looking at the error of accept, and never
 // collects its children, soon uses every pid of the machine. Then no program
 // can be started, and Go programs crash.
-func (s *Subject) watchGrowth() {
+func (s *Subject) watchGrowth(most int) {
 	const often = 10 * time.Millisecond
 	for pause := often; ; {
 		select {
@@ -19,7 +19,7 @@ func (s *Subject) watchGrowth() {
 		case <-time.After(pause):
 		}
 		start := time.Now()
-		if n := s.size(); n > s.Spec.Most {
+		if n := s.size(most); n > most {
 			s.outgrew.Store(int32(n))
 			s.say(sayKill)
 			return
@@ -31,14 +31,14 @@ func (s *Subject) watchGrowth() {
 // size is how many processes the server has, or how many threads one of them
 // has, if that is more. It is 0 while the whole machine has no more than the
 // server may.
-func (s *Subject) size() int {
+func (s *Subject) size(most int) int {
 	var load float64
 	var running, all int
 	text, err := os.ReadFile("/proc/loadavg") // 0.10 0.20 0.30 1/234 5678: proc_loadavg(5)
 	if err == nil {
 		_, err = fmt.Sscanf(string(text), "%f %f %f %d/%d", &load, &load, &load, &running, &all)
 	}
-	if err == nil && all <= s.Spec.Most {
+	if err == nil && all <= most {
 		return 0
 	}
 	members, _ := family(s.supervisor.Process.Pid)

@@ -107,7 +107,7 @@ func launch(ctx context.Context, spec Spec, port Port) (*Subject, error) {
 	}
 	go s.attend()
 	if spec.Most > 0 {
-		go s.watchGrowth()
+		go s.watchGrowth(spec.Most)
 	}
 	live.Lock()
 	defer live.Unlock()
