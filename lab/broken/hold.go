@@ -83,7 +83,7 @@ func (f *Finding) take(v report.Check) {
 		f.surprise("%s could not be decided: %s", v.ID, v.Actual)
 	case v.Status != report.Fail && f.Concerns(v.ID):
 		f.surprise("passes %s", v.ID)
-	case v.Status == report.Fail && !f.Concerns(v.ID) && !f.mayFail(v.ID):
+	case v.Status == report.Fail && !f.Concerns(v.ID) && !f.MayFail(v.ID):
 		f.surprise("fails %s: expected %s; actual %s", v.ID, v.Expected, v.Actual)
 	}
 }
@@ -112,8 +112,8 @@ var broad = []string{
 	"life/ends", "life/spawn", "life/shed",
 }
 
-// mayFail reports whether a check that need not catch the server may.
-func (s Server) mayFail(id string) bool {
+// MayFail reports whether a check that need not catch the server may.
+func (s Server) MayFail(id string) bool {
 	return match(s.Perhaps, id) || slices.Contains(broad, id) && slices.ContainsFunc(verify.Checks, func(c verify.Check) bool {
 		return s.Concerns(c.ID) && c.Group() != "life"
 	})

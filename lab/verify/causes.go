@@ -4,6 +4,8 @@ import (
 	"bytes"
 
 	"golang.org/x/sys/unix"
+
+	"socketlab/lab/subject"
 )
 
 // Symptoms that follow from damage to what is sent back, and from a server that
@@ -273,7 +275,7 @@ var Causes = []Cause{
 		Cure:  "At a read of 0 remember that the client has finished, and close when your own buffer is empty.",
 		leads: []symptom{hungUp, reset},
 		shows: func(f facts) fit {
-			return when(f.in("close/half") && f.phase == "late", when(f.shows(hungUp), like)+when(f.shows(reset), perhaps))
+			return when(f.in("close/half") && f.phase == "late", when(f.shows(hungUp), like+weak)+when(f.shows(reset), perhaps))
 		},
 	},
 	{
@@ -332,7 +334,8 @@ var Causes = []Cause{
 		Cure:  "Go back to accept when a client has left; return or exit only in its child or thread.",
 		leads: append(gone, unaccepted),
 		shows: func(f facts) fit {
-			return when(f.in("bytes/echo", "close/fin") && f.shows(died) && f.ending.Signal == 0 && f.phase != "first" && f.phase != "second", proof)
+			return when(f.in("bytes/echo", "close/fin") && f.shows(died) && f.ending.Signal == 0 && f.phase != "first" && f.phase != "second", proof) +
+				when(f.shows(died) && f.ending == (subject.Ending{}), like)
 		},
 	},
 	{
@@ -351,7 +354,7 @@ var Causes = []Cause{
 		Says:  "one buffer serves several clients",
 		Looks: "A client gets bytes that another one sent, as soon as several are there at once.",
 		Cure:  "Give each client a buffer of its own for what it is still owed; no static or global buffer between a read and the end of its write.",
-		leads: damage,
+		leads: []symptom{differs, tooMany},
 		shows: func(f facts) fit {
 			return when(f.shows(differs, tooMany) && f.source == others, when(!f.in("many/soak"), like)+when(f.in("many/soak"), perhaps))
 		},
@@ -492,7 +495,7 @@ var Causes = []Cause{
 		Cure:  "A mutex around every use of the shared list, or no shared list. ThreadSanitizer and go run -race find the place.",
 		leads: append(gone, silent),
 		shows: func(f facts) fit {
-			return when(f.in("many/burst", "many/churn", "many/soak", "many/apart", "life/kept") && f.shows(died) && !f.killedBy(unix.SIGPIPE), like)
+			return when(f.in("many/burst", "many/churn", "many/soak", "many/apart", "life/kept", "life/children") && f.shows(died) && !f.killedBy(unix.SIGPIPE), like)
 		},
 	},
 	{
@@ -511,7 +514,7 @@ var Causes = []Cause{
 		Looks: "After some clients fewer processes are there than at the start, and in the end nobody accepts.",
 		Cure:  "Let a worker serve the next client, or have the parent start another one when wait returns.",
 		leads: append(stalls, refused, lingers, hungUp),
-		shows: func(f facts) fit { return when(f.mark == "workers", proof) },
+		shows: func(f facts) fit { return when(f.mark == "workers" && !f.shows(died), proof) },
 	},
 
 	// The process.

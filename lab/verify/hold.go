@@ -112,13 +112,16 @@ func (t *T) play(s Server, c Check) (end *verdict) {
 		t.witnessed("here it fails. expected: " + end.expected + "; actual: " + end.actual)
 		t.explain(end)
 	}
-	if t.witness != nil && context.Cause(t.ctx) != context.Canceled { // nobody wants to see it any more
+	if cause := context.Cause(t.ctx); t.witness != nil && cause != context.Canceled && cause != errEnough { // nobody wants to see it any more
 		t.witness.End() // before those who are left hang up
 	}
 	return end
 }
 
-var errLate = errors.New("the check took too long")
+var (
+	errLate   = errors.New("the check took too long")
+	errEnough = errors.New("much time has gone, and it is known already that the server is not right; --all plays it")
+)
 
 // limit ends the check when its time is over. What the server's threads spent
 // ready to run, and got no CPU, does not count: it is not the server that is
@@ -204,6 +207,9 @@ func (t *T) explain(end *verdict) {
 	}
 	end.explained = true
 	switch context.Cause(t.ctx) {
+	case errEnough:
+		end.status, end.actual = report.Error, "not played to its end: "+errEnough.Error()
+		return
 	case context.Canceled:
 		end.status, end.actual = report.Error, "interrupted"
 		return

@@ -280,7 +280,7 @@ var lifeChecks = []Check{
 		Causes: []string{"unjoined"},
 		Try:    `wc -l /proc/PID/maps; for i in $(seq 500); do printf x | timeout 2 nc -N 127.0.0.1 PORT >/dev/null; done; wc -l /proc/PID/maps`,
 		Run: func(t *T) {
-			const connections = 500
+			const connections = 200
 			t.visits(connections)
 			before := t.mappings()
 			t.visits(connections)
@@ -327,7 +327,7 @@ var lifeChecks = []Check{
 		},
 	},
 	{
-		ID: "life/patience", Level: report.Should, Service: "echo",
+		ID: "life/patience", Level: report.Should, Service: "echo", Long: true,
 		Says:   "keeps a client that is silent for 5 s",
 		Causes: []string{"idle-timeout"},
 		Try:    `(sleep 6; echo hello) | timeout 8 nc -N 127.0.0.1 PORT`,
@@ -465,16 +465,20 @@ func (t *T) visits(n int) {
 // growth has rounds of clients come and go, and reports whether the server grew
 // in each of them by more than most bytes for a client.
 func (t *T) growth(round, rounds int, most int64) (total int64, grown bool) {
-	start := t.Tree().RSS
-	before, grown := start, true
+	start, clients := t.Tree().RSS, 0
+	before := start
 	for range rounds {
 		t.visits(round)
+		clients += round
 		now := t.Tree().RSS
-		grown = grown && now-before > most*int64(round)
+		grown = now-before > most*int64(round)
 		before = now
+		if !grown {
+			break
+		}
 	}
 	total = before - start
-	t.grew = fmt.Sprintf("with %s clients more it grew by %d KiB", text.Number(round*rounds), total>>10)
+	t.grew = fmt.Sprintf("with %s clients more it grew by %d KiB", text.Number(clients), total>>10)
 	t.Tell("%s", t.grew)
 	return total, grown
 }

@@ -55,13 +55,27 @@ func (p *patience) left() time.Duration {
 	if waited < p.t.Wait {
 		return min(glances, p.t.Wait-waited)
 	}
-	// What the machine did not let us or the server run does not count.
+	// What the machine did not let us or the server run does not count. But a
+	// server that had a core for so long, and nothing else to do, will not answer.
 	const most = 4 // times as long, and then it is over in any case
-	excused := p.t.strained().since(p.strain).lost()
+	const enoughCPU = 2 * time.Second
+	strain := p.t.strained().since(p.strain)
+	if strain.theirs.Ran > enoughCPU && !p.t.flooded(0) && p.t.oneProcess() {
+		p.sure = true
+		return 0
+	}
+	excused := strain.lost()
 	if waited-excused < p.t.Wait && waited < most*p.t.Wait {
 		return glances
 	}
 	return 0
+}
+
+// oneProcess reports whether the server is one process: what it uses, the one uses
+// that is to answer.
+func (t *T) oneProcess() bool {
+	tree, err := t.Server.Tree()
+	return err == nil && len(tree.Processes) == 1
 }
 
 // idle reports whether the server has slept for a while.

@@ -129,7 +129,12 @@ func Verify(ctx context.Context, servers []Server, o Options) (report.Verify, er
 	var held []*trial
 	var first, long, short, last []func(idle func())
 	for _, s := range servers {
-		t := newTrial(s, o)
+		t := newTrial(s, o, len(servers))
+		ctx, end := context.WithCancelCause(ctx)
+		defer end(nil)
+		if !o.All {
+			go t.bound(ctx, end)
+		}
 		held = append(held, t)
 		for i, c := range t.checks {
 			job := func(idle func()) {
@@ -175,13 +180,15 @@ type trial struct {
 	port     sync.Mutex     // held while the server has the only port that it can listen on
 
 	start time.Time
+	most  time.Duration // after that, no check begins if it is known that the server is not right
 
 	mu   sync.Mutex
 	seen []facts // what each check saw when it failed
 }
 
-func newTrial(s Server, o Options) *trial {
-	t := &trial{Server: s, start: time.Now()}
+func newTrial(s Server, o Options, together int) *trial {
+	const most = 40 * time.Second
+	t := &trial{Server: s, start: time.Now(), most: most * time.Duration(together)}
 	t.checks = slices.DeleteFunc(slices.Clone(o.Checks), func(c Check) bool {
 		return !s.Concerns(c)
 	})
@@ -205,7 +212,7 @@ func (t *trial) hold(ctx context.Context, i int, o Options, tell hooks) {
 	case t.late():
 		unplayed.Status = report.Error
 		unplayed.Expected = "to be played within a minute"
-		unplayed.Actual = "not played: much time has gone, and it is known already that the server is not right; --all plays it"
+		unplayed.Actual = "not played: " + errEnough.Error()
 		t.found(i, unplayed, facts{})
 		return
 	}
@@ -226,12 +233,24 @@ func (t *trial) found(i int, c report.Check, seen facts) {
 // late reports whether a server that has failed a check has taken so much time
 // that its verdict is to come.
 func (t *trial) late() bool {
-	const most = 40 * time.Second
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return time.Since(t.start) > most && slices.ContainsFunc(t.verdicts, func(c report.Check) bool {
+	return time.Since(t.start) > t.most && slices.ContainsFunc(t.verdicts, func(c report.Check) bool {
 		return c.Status == report.Fail && c.Level == report.Must
 	})
+}
+
+// bound ends the checks that still run when it is late, and has been for a while.
+func (t *trial) bound(ctx context.Context, end context.CancelCauseFunc) {
+	for ctx.Err() == nil {
+		if t.late() && time.Since(t.start) > t.most*5/4 {
+			end(errEnough)
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+		}
+	}
 }
 
 // repeat plays a check once more that could not be decided, because the machine
