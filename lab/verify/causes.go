@@ -335,7 +335,7 @@ var Causes = []Cause{
 		leads: append(gone, unaccepted),
 		shows: func(f facts) fit {
 			return when(f.in("bytes/echo", "close/fin") && f.shows(died) && f.ending.Signal == 0 && f.phase != "first" && f.phase != "second", proof) +
-				when(f.shows(died) && f.ending == (subject.Ending{}), like)
+				when(f.shows(died) && f.ending == (subject.Ending{}) && !f.in("life/stdin", "talk/operator-gone"), perhaps)
 		},
 	},
 	{
@@ -354,7 +354,7 @@ var Causes = []Cause{
 		Says:  "one buffer serves several clients",
 		Looks: "A client gets bytes that another one sent, as soon as several are there at once.",
 		Cure:  "Give each client a buffer of its own for what it is still owed; no static or global buffer between a read and the end of its write.",
-		leads: []symptom{differs, tooMany},
+		leads: damage,
 		shows: func(f facts) fit {
 			return when(f.shows(differs, tooMany) && f.source == others, when(!f.in("many/soak"), like)+when(f.in("many/soak"), perhaps))
 		},
@@ -374,9 +374,13 @@ var Causes = []Cause{
 		Cure:  "Give each thread its descriptor by value, (void *)(intptr_t)cfd, or memory of its own, not the address of accept's variable.",
 		leads: append(damage, lingers, hungUp, reset),
 		shows: func(f facts) fit {
-			alone := f.shows(silent) && f.asleep && f.clients > 1 && !f.asleepIn("send") && (f.asleepIn("recv") || !f.asleepIn("epoll_wait", "poll"))
+			several := f.clients > 1 || f.in("many/churn", "many/soak")
+			alone := f.shows(silent) && f.asleep && several && !f.asleepIn("send") && (f.asleepIn("recv") || !f.asleepIn("epoll_wait", "poll"))
 			if f.shows(lingers) && f.unread > 1 && f.asleepIn("recv") || f.shows(differs) && f.source == others {
-				return perhaps // nobody reads from this client; or it hears another one's answer
+				return (perhaps + like) / 2 // nobody reads from this client; or it hears another one's answer
+			}
+			if f.shows(hungUp) && f.at == 0 && several && !f.in("bytes/echo") {
+				return perhaps + when(f.in("many/churn", "many/soak"), perhaps) // its answer went to a descriptor that was closed
 			}
 			return when(alone && f.in("many/burst", "many/apart", "many/churn", "many/crowd", "many/soak", "close/reset", "close/early", "life/descriptors", "many/half-line", "many/wall"), like)
 		},

@@ -61,6 +61,7 @@ func hold(ctx context.Context, s Server, c Check, o Options, w Witness, tell hoo
 	result.Schedule = end.schedule
 	result.Story, result.Try = abridge(t.story, end.client), c.Try
 	result.Output = end.output
+	end.check = c.ID // also of a schedule that was played again and again
 	return result, end.facts
 }
 
