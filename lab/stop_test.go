@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -152,8 +153,18 @@ func TestVerifyInterrupted(t *testing.T) {
 	if took := time.Since(start); took > most {
 		t.Errorf("it took %v to end, want at most %v", took.Round(time.Millisecond), most)
 	}
-	if printed := verify.screen.all(); printed != "" {
-		t.Errorf("it printed %q, and was not finished", printed)
+	var known struct {
+		Subjects []struct {
+			Checks []struct{ Status, Actual string }
+		}
+	}
+	if err := json.Unmarshal([]byte(verify.screen.all()), &known); err != nil || len(known.Subjects) != 2 {
+		t.Fatalf("what is known is no document about two servers (%v): %.500s", err, verify.screen.all())
+	}
+	for _, c := range known.Subjects[0].Checks { // the last ones had no time
+		if c.Status != "pass" && (c.Status != "error" || c.Actual != "interrupted") {
+			t.Errorf("a check that was interrupted is %s: %s", c.Status, c.Actual)
+		}
 	}
 	gone(t, servers)
 	left := processes(t, func(p procfs.Proc, stat procfs.ProcStat) bool {
