@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"path"
 
 	"golang.org/x/sys/unix"
 
@@ -335,7 +336,7 @@ var Causes = []Cause{
 		leads: append(gone, unaccepted),
 		shows: func(f facts) fit {
 			return when(f.in("bytes/echo", "close/fin") && f.shows(died) && f.ending.Signal == 0 && f.phase != "first" && f.phase != "second", proof) +
-				when(f.shows(died) && f.ending == (subject.Ending{}) && !f.in("life/stdin", "talk/operator-gone"), perhaps)
+				when(f.shows(died) && f.ending == (subject.Ending{}) && (f.in("many/two", "many/half-line") || path.Dir(f.check) == "close"), perhaps)
 		},
 	},
 	{

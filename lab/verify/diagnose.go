@@ -52,7 +52,7 @@ func (c Cause) fits(f facts, usual []string) fit {
 	if i := slices.Index(usual, c.ID); i >= 0 {
 		seen = max(seen, guess-fit(i)/20)
 	}
-	if slices.Contains(c.leads, f.symptom) {
+	if slices.Contains(c.leads, f.symptom) && f.source != others { // to mix clients is a bug of its own
 		seen = max(seen, follows)
 	}
 	return seen

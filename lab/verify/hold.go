@@ -244,11 +244,7 @@ func (t *T) examine(end *verdict) {
 		return
 	}
 	const stretch, busy = 100 * time.Millisecond, 70 // percent of one core
-	before, err := t.Server.Tree()
-	start := time.Now()
-	if err != nil {
-		return
-	}
+	before := t.strained()
 	time.Sleep(stretch) // the user may have interrupted: t.pause would not pause
 	if t.over(end) {    // its end comes a little after its FIN or RST
 		return
@@ -257,10 +253,12 @@ func (t *T) examine(end *verdict) {
 	if err != nil {
 		return
 	}
-	share := 100 * float64(after.CPU-before.CPU) / float64(time.Since(start))
-	if share > busy && !t.flooded(0) { // or it has reason to
+	// On a busy machine one that spins gets little, and waits to get it.
+	used := t.strained().since(before)
+	share := 100 * (used.theirs.Ran + used.theirs.Waited) / used.took()
+	if share > busy && 20*used.theirs.Ran > used.took() && !t.flooded(0) { // or it has reason to
 		end.spins = true
-		end.actual += fmt.Sprintf(" (it spins: %.0f %% of a core)", share)
+		end.actual += fmt.Sprintf(" (it spins: %d %% of a core)", share)
 	}
 	if after.Zombies > 0 {
 		end.actual += fmt.Sprintf(" (zombies among its processes: %d)", after.Zombies)
