@@ -73,26 +73,26 @@ type facts struct {
 // experiment finds out more of a server that does not echo: does it speak
 // unasked, does it wait for more, does it wait for the end?
 func (t *T) experiment(f *facts) {
-	const patience, more = 500 * time.Millisecond, 256 << 10
+	const more = 256 << 10
 	if f.check != "bytes/echo" || f.at > 0 {
 		return
 	}
 	t.attempt(func() {
 		switch c := t.Dial(); f.symptom {
 		case differs, tooMany:
-			if f.unasked = c.speaks(patience); f.unasked {
+			if f.unasked = c.speaks(); f.unasked {
 				t.Tell("%s said nothing, and yet something came", c.name)
 			}
 		case silent:
 			c.Send(random(more))
-			if c.speaks(patience) {
+			if c.speaks() {
 				f.prompted = more
 				t.Tell("after so much something came")
 			}
 			c = t.Dial()
 			c.SendString("hello\n")
 			c.HalfClose()
-			if f.prompted == 0 && c.speaks(patience) {
+			if f.prompted == 0 && c.speaks() {
 				f.atEnd = true
 				t.Tell("after FIN something came")
 			}
@@ -101,8 +101,11 @@ func (t *T) experiment(f *facts) {
 }
 
 // speaks reports whether bytes come, and no end.
-func (c *Client) speaks(patience time.Duration) bool {
-	c.conn.SetReadDeadline(time.Now().Add(patience))
+func (c *Client) speaks() bool {
+	if !c.await() {
+		return false
+	}
+	c.conn.SetReadDeadline(time.Now().Add(time.Second))
 	n, _ := c.conn.Read(make([]byte, 1))
 	return n > 0
 }
