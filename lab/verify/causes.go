@@ -104,7 +104,7 @@ var Causes = []Cause{
 		Cure:  "Keep what a read brought beyond the newline for the next line; an echo need not look for lines at all.",
 		leads: damage,
 		shows: func(f facts) fit {
-			return when(f.shows(silent, differs) && bytes.HasSuffix(f.before, []byte("\n")) && !f.in("bytes/one-by-one", "many/half-line") && f.next() != 0, like)
+			return when(f.shows(silent, differs) && path.Dir(f.check) != "talk" && bytes.HasSuffix(f.before, []byte("\n")) && !f.in("bytes/one-by-one", "many/half-line") && f.next() != 0, like)
 		},
 	},
 	{
@@ -247,7 +247,7 @@ var Causes = []Cause{
 		Cure:  "Close the descriptor on every way out of the conversation. After fork, parent and child each have one to close.",
 		leads: []symptom{unaccepted, refused},
 		shows: func(f facts) fit {
-			return when(f.shows(lingers) && !f.spins && f.unread <= 1, like) + when(f.in("many/churn") && f.mark == "files", like) +
+			return when(f.shows(lingers) && !f.spins && f.unread <= 1 && f.check != "talk/exit", like) + when(f.in("many/churn") && f.mark == "files", like) +
 				when(f.in("close/fin") && f.mark == "CLOSE-WAIT", like)
 		},
 	},
@@ -562,7 +562,7 @@ var Causes = []Cause{
 		Looks: "Without a terminal, as a daemon or with </dev/null, it ends or spins.",
 		Cure:  "When a read from standard input returns 0, stop asking for it, and go on serving.",
 		leads: gone,
-		shows: func(f facts) fit { return when(f.in("life/stdin", "talk/operator-gone"), like) },
+		shows: func(f facts) fit { return when(f.in("life/stdin"), like) },
 	},
 	{
 		ID:    "wait-once",
@@ -644,7 +644,7 @@ var Causes = []Cause{
 		Looks: "With all descriptors in use a core is busy: the connection in the queue is ready as before.",
 		Cure:  "At EMFILE and ENFILE stop asking for new clients until one leaves.",
 		leads: []symptom{unaccepted},
-		shows: func(f facts) fit { return when(f.in("life/descriptors") && f.mark == "spins", like) },
+		shows: func(f facts) fit { return when(f.in("life/descriptors") && f.mark == "spins" && !f.shows(died), like) },
 	},
 	{
 		ID:    "emfile-death",
@@ -794,6 +794,7 @@ var Causes = []Cause{
 		Says:  "the end of the operator's input ends the server, or is read again and again",
 		Looks: "With </dev/null the server ends, or a core is busy.",
 		Cure:  "At the end of standard input stop asking for it, and go on serving.",
+		shows: func(f facts) fit { return when(f.in("talk/operator-gone"), like) },
 	},
 	{
 		ID:    "raw-bytes",
