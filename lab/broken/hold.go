@@ -20,12 +20,17 @@ import (
 // One of six is such, of these five four: on a busy machine one may do no harm.
 const Seed = 29
 
+// needRights are checks that not every machine allows: of life/spawn, root without
+// CAP_SYS_RESOURCE cannot set the limit.
+var needRights = []string{"life/spawn"}
+
 // A Finding is what the checks said about one server.
 type Finding struct {
 	Server
 	CaughtBy  []string // ids of the checks that it failed, in their order
 	Most      string   // the cause that is found most likely
 	Undecided int      // how many checks the machine was too busy for
+	Untried   []string // ids of checks that must catch it, and cannot be played here
 	Surprises []string // what should have been otherwise: "passes close/half"
 }
 
@@ -81,6 +86,8 @@ func (f *Finding) take(v report.Check) {
 		f.Undecided++ // that is right, and no verdict
 	case v.Status == report.Error:
 		f.surprise("%s could not be decided: %s", v.ID, v.Actual)
+	case v.Status == report.Skip && f.Concerns(v.ID) && slices.Contains(needRights, v.ID):
+		f.Untried = append(f.Untried, v.ID)
 	case v.Status != report.Fail && f.Concerns(v.ID):
 		f.surprise("passes %s", v.ID)
 	case v.Status == report.Fail && !f.Concerns(v.ID) && !f.MayFail(v.ID):
