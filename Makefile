@@ -11,6 +11,9 @@ demo: build ## talk to every model with real clients, then verify them all
 test: ## all tests, and all checks on the code: what CI runs
 	scripts/test
 
+proofs: build ## hold the harness to broken, right and C servers: minutes, on a quiet machine
+	scripts/proofs
+
 verify: build ## hold all models to the checks
 	bin/lab verify
 
@@ -44,4 +47,4 @@ clean: ## remove what was built
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-.PHONY: build demo test verify update docs experiments results fuzz stress bench setup clean help
+.PHONY: build demo test proofs verify update docs experiments results fuzz stress bench setup clean help
