@@ -84,6 +84,7 @@ func serve(t *testing.T, m models.Model, s session.Service) *server {
 		case <-time.After(modeltest.Patience):
 			t.Fatalf("after %v Serve has not returned, though its clients have left", modeltest.Patience)
 		}
+		modeltest.NobodyReads(t)
 		for _, f := range ours {
 			f.Close()
 		}

@@ -55,6 +55,7 @@ func serve(t *testing.T) (addr string, operator io.Writer, here <-chan bool) {
 		case <-time.After(modeltest.Patience):
 			t.Errorf("after %v Serve has not returned", modeltest.Patience)
 		}
+		modeltest.NobodyReads(t)
 		sys.Close(lfd)
 	})
 	return addr, operatorsEnd, greeted

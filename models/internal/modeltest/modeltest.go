@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"regexp"
+	"runtime"
 	"testing"
 	"time"
 
@@ -71,6 +73,19 @@ func Within(t testing.TB, what string, happened func() bool) {
 			t.Fatalf("after %v still not: %s", Patience, what)
 		}
 	}
+}
+
+// readers are the goroutines that a model has left reading from its operator.
+var readers = regexp.MustCompile(`guests\.(start|Pass)|roles\.Serve`)
+
+// NobodyReads waits until nobody reads what the operator types, once their end
+// is closed. Only then may the other end be: its number may soon be another's.
+func NobodyReads(t testing.TB) {
+	t.Helper()
+	Within(t, "nobody reads what the operator types", func() bool {
+		stacks := make([]byte, 1<<20)
+		return !readers.Match(stacks[:runtime.Stack(stacks, true)])
+	})
 }
 
 // Serve has a model serve until the end of the test, without an operator. Its
