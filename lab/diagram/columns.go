@@ -51,10 +51,13 @@ func (p *planner) findClients() {
 	}
 }
 
+// mostClients have columns each; of more, three have, and one stands for the others.
+const mostClients = 6
+
 // findColumns gives every actor its column, at most so many to clients and
 // threads: beyond, the last one stands for all that are left.
 func (p *planner) findColumns(most int) {
-	order := []ActorKind{ClientProgram, ClientKernel, ServerKernel, ServerThread}
+	order := []ActorKind{ClientProgram, ClientKernel, ServerKernel, ServerThread, terminal}
 	slices.SortStableFunc(p.Actors, func(a, b Actor) int {
 		return slices.Index(order, a.Kind) - slices.Index(order, b.Kind)
 	})
@@ -63,7 +66,12 @@ func (p *planner) findColumns(most int) {
 		all[a.Kind]++
 	}
 	most = max(most, 2)
-	if clients, threads := all[ClientProgram], all[ServerThread]; clients+threads > most {
+	clients, threads := all[ClientProgram], all[ServerThread]
+	if clients > mostClients {
+		clients = 4 // three, and one for all the others
+		room[ClientProgram] = clients
+	}
+	if clients+threads > most {
 		fair := max(1, min(most-1, most*clients/(clients+threads)))
 		if p.guests > 0 {
 			fair = p.guests

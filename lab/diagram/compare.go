@@ -62,12 +62,16 @@ func (t Trace) onSlide() Trace {
 	for _, e := range events {
 		switch s, c := e.Segment, e.Call; {
 		case e.State != nil, e.Life != nil && e.Life.Event != "begins",
-			c != nil && t.serves(c.Actor) && c.Result != "" && !c.Slept && !starts(*c),
-			c != nil && c.Result != "" && !c.Slept && receives(*c), c != nil && prefixed(c.Name, "wait"):
+			c != nil && t.serves(c.Actor) && c.Result != "" && !c.Slept && !starts(*c) && !t.pipe(*c),
+			c != nil && c.Result != "" && !c.Slept && receives(*c) && !t.pipe(*c), c != nil && prefixed(c.Name, "wait"):
 			continue
 		case e.Life != nil:
 			e = e.clone()
 			e.Life.By = ""
+		case c != nil && t.pipe(*c):
+			e = e.clone()
+			fd, _, _ := strings.Cut(c.Args, ",")
+			e.Call.Args = fd + ": wake-up pipe"
 		case e.Queue != nil:
 			less := e.Queue.Length <= lengths[e.Queue.Conn]
 			lengths[e.Queue.Conn] = e.Queue.Length
@@ -200,6 +204,9 @@ func (s Sides) title() string {
 	var names []string
 	for _, t := range s {
 		names = append(names, t.Subject)
+	}
+	if len(s) == 1 {
+		return s[0].title()
 	}
 	return s[0].Scene + ": " + strings.Join(names, ", ")
 }

@@ -39,6 +39,9 @@ func (s Sides) SVG(w io.Writer) error {
 	for i, t := range s {
 		traces[i] = t.onSlide().folded()
 		p := traces[i].terse(int(each / cell))
+		if p.clear = true; len(s) == 1 {
+			p.stretch()
+		}
 		all[i] = &picture{plan: p, out: out, id: "d" + hash(s.title()), left: slidePadding + float64(i)*(each+gapBetween), width: each}
 		steps[i] = p.steps(traces[i])
 		_, most := p.levels()
@@ -63,7 +66,7 @@ func (s Sides) SVG(w io.Writer) error {
 	openSVG(out, all[0].id, slideWidth, height, slideWidth*pixels, height*pixels, s.title(), s.story(all))
 	all[0].text(slidePadding, slidePadding+22, "ink life", text.Shorten(s.title(), 78), ` font-size="24"`)
 	for i, d := range all {
-		d.text(d.left, slidePadding+34+20, "ink life", text.Shorten(s[i].Subject, int(each/12)), ` font-size="20"`)
+		d.text(d.left, slidePadding+34+20, "ink life", text.Shorten(s.below(i), int(each/11)), ` font-size="18"`)
 		level, _ := d.levels()
 		for j, c := range d.columns {
 			if level[j] >= 0 {
@@ -91,6 +94,17 @@ func (s Sides) SVG(w io.Writer) error {
 	}
 	fmt.Fprintln(out, "</svg>")
 	return out.Flush()
+}
+
+// below is what stands below the title: whose side it is, and what it shows.
+func (s Sides) below(i int) string {
+	switch t := s[i]; {
+	case len(s) == 1:
+		return t.played()
+	case t.Lesson != "":
+		return t.Subject + ": " + t.Lesson
+	}
+	return s[i].Subject
 }
 
 // rowsBegin is where its first row is, or else there.

@@ -11,12 +11,14 @@ import (
 
 // A Trace is one conversation as it really happened.
 type Trace struct {
-	Schema  string        `json:"schema"`  // "lab.trace/1"
-	Scene   string        `json:"scene"`   // "open"
-	Subject string        `json:"subject"` // "select", or the command
-	Rung    Rung          `json:"rung"`    // how the segments were seen
-	Source  string        `json:"source"`  // how the calls were seen: "probes", "strace", "proc"; "": not
-	Missing []string      `json:"missing"` // what could not be seen here, and how to see it
+	Schema  string        `json:"schema"`           // "lab.trace/1"
+	Scene   string        `json:"scene"`            // "open"
+	Subject string        `json:"subject"`          // "select", or the command
+	Lesson  string        `json:"lesson,omitempty"` // what it shows: "Client 2 is connected, and nobody reads it"
+	About   string        `json:"about,omitempty"`  // what of it is drawn in full: Opening, Segments, Waiting; "": all
+	Rung    Rung          `json:"rung"`             // how the segments were seen
+	Source  string        `json:"source"`           // how the calls were seen: "probes", "strace", "proc"; "": not
+	Missing []string      `json:"missing"`          // what could not be seen here, and how to see it
 	Took    time.Duration `json:"took_ns"`
 
 	// Steps are when each step of the scene was over: all that it causes is seen
@@ -52,6 +54,7 @@ const (
 	ClientKernel  ActorKind = "client kernel" // TCP on the clients' side
 	ServerKernel  ActorKind = "server kernel" // TCP on the server's side
 	ServerThread  ActorKind = "server"        // a process or thread of the server's
+	terminal      ActorKind = "terminal"      // the operator's, in pictures
 )
 
 // An Event is one thing that happened. Exactly one of the pointers is set.
@@ -79,7 +82,10 @@ type Segment struct {
 	Retransmit bool             `json:"retransmit,omitempty"`
 	Inferred   bool             `json:"inferred,omitempty"` // not seen, concluded: drawn dashed
 
-	Label string `json:"-"` // what stands on its arrow, where not all is to be said; "": all
+	Label   string `json:"-"` // what stands on its arrow, where not all is to be said; "": all
+	Step    int    `json:"-"` // its place among the segments that close; 0: none
+	Dropped bool   `json:"-"` // a SYN that was never answered
+	ByExit  bool   `json:"-"` // a FIN that no call has sent: the process ended
 }
 
 // A Call is a system call of a client's or the server's.
@@ -106,9 +112,10 @@ type State struct {
 // A Queue is the length of the listening socket's accept queue, when it
 // changes, or of what a connection holds unread.
 type Queue struct {
-	Conn   int `json:"conn,omitempty"` // 0: the accept queue; else the unread bytes of a connection at the server
-	Length int `json:"length"`
-	Limit  int `json:"limit,omitempty"` // how many the accept queue holds; 0: not known
+	Conn   int    `json:"conn,omitempty"` // 0: the accept queue; else the unread bytes of a connection at the server
+	Length int    `json:"length"`
+	Limit  int    `json:"limit,omitempty"` // how many the accept queue holds; 0: not known
+	Seats  string `json:"-"`               // its places, taken or free, in a picture
 }
 
 // A Life is the beginning or the end of an actor.

@@ -130,7 +130,9 @@ func (p *planner) add(m moment, atOnce bool) {
 	case e.Queue != nil:
 		text := e.Queue.text()
 		if e.Queue.Conn == 0 && e.Queue.Length > p.queue {
-			text = "not accepted (" + text + ")"
+			if text = "not accepted (" + text + ")"; e.Queue.Seats != "" {
+				text = e.Queue.text()
+			}
 		}
 		if e.Queue.Conn == 0 {
 			p.queue = e.Queue.Length

@@ -1,6 +1,8 @@
 package diagram
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,8 +12,9 @@ import (
 // A plan is a drawing in characters: which columns stand where, and what each
 // row shows. Text and SVG draw the same plan.
 type plan struct {
-	width   int // as many as there are
-	used    int // as many as the columns take
+	width   int  // as many as there are
+	used    int  // as many as the columns take
+	clear   bool // no label stands on a column, if there is room anywhere else
 	columns []column
 	rows    []row
 }
@@ -43,6 +46,19 @@ type arrow struct {
 // with a mark.
 func (a arrow) texts() (texts []string) {
 	all := a.Segment.texts()
+	if a.ByExit {
+		long := slices.Clone(all)
+		for i := range long {
+			long[i] += " (by exit)"
+		}
+		all = append(long, all...)
+	}
+	if a.Step > 0 {
+		all = slices.Clone(all)
+		for i := range all {
+			all[i] = fmt.Sprintf("(%d) %s", a.Step, all[i])
+		}
+	}
 	for _, text := range all {
 		texts = append(texts, a.which+text)
 	}
@@ -94,6 +110,16 @@ func (p plan) put(r row, l label) (x int, lines []string) {
 	}
 	at := p.columns[l.column].x
 	left, right := at-1, p.width-at-2
+	if p.clear {
+		leftFree, rightFree := p.free(r, l.column)
+		toLeft, toRight := wrap(l.text, leftFree), wrap(l.text, rightFree)
+		switch {
+		case !l.left && toRight != nil:
+			return at + 2, toRight
+		case toLeft != nil && (l.left || r.arrow == nil):
+			return at - 1 - longest(toLeft), toLeft
+		}
+	}
 	switch {
 	case l.left, n > right && r.arrow == nil && (n <= left || left > right):
 		lines = text.Wrap(l.text, left)
@@ -101,6 +127,42 @@ func (p plan) put(r row, l label) (x int, lines []string) {
 	default:
 		return at + 2, text.Wrap(l.text, right)
 	}
+}
+
+// wrap breaks a label between words, into three lines at most; nil if that does
+// not go into so many columns.
+func wrap(words string, room int) (lines []string) {
+	for _, word := range strings.Fields(words) {
+		last := len(lines) - 1
+		switch {
+		case text.Width(word) > room:
+			return nil
+		case last >= 0 && text.Width(lines[last])+1+text.Width(word) <= room:
+			lines[last] += " " + word
+		default:
+			lines = append(lines, word)
+		}
+	}
+	if len(lines) > 3 {
+		return nil
+	}
+	return lines
+}
+
+// free is the room on both sides of a column, up to the next that is there.
+func (p plan) free(r row, column int) (left, right int) {
+	at := p.columns[column].x
+	left, right = at-1, p.width-at-2
+	for i, c := range p.columns {
+		switch {
+		case r.lanes[i] == absent:
+		case i < column:
+			left = at - c.x - 3
+		case i > column:
+			return left, c.x - at - 3
+		}
+	}
+	return left, right
 }
 
 func longest(lines []string) (n int) {

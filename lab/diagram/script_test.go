@@ -103,7 +103,7 @@ func (s *script) state(conn int, client bool, to string) {
 	s.last[end] = to
 }
 
-func (s *script) unread(conn, n int) { s.event(Event{Queue: &Queue{conn, n, 0}}) }
+func (s *script) unread(conn, n int) { s.event(Event{Queue: &Queue{Conn: conn, Length: n}}) }
 
 // rest ends a step of the scene.
 func (s *script) rest() { s.Steps = append(s.Steps, s.now) }
@@ -128,7 +128,7 @@ func (s *script) connects(conn int, queue ...int) {
 	s.sends(conn, true, "ACK", "")
 	s.state(conn, false, "ESTABLISHED")
 	for _, n := range queue {
-		s.event(Event{Queue: &Queue{0, n, 2}})
+		s.event(Event{Queue: &Queue{Length: n, Limit: 2}})
 	}
 	s.returns(c, "0")
 }

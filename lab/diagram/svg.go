@@ -18,14 +18,20 @@ func (t Trace) SVG(w io.Writer, s Style) error {
 	if err := t.check(); err != nil {
 		return err
 	}
-	t = t.shown(false).folded()
+	if t.About == Waiting && !s.Times {
+		return Sides{t}.SVG(w)
+	}
+	seen := t.shown(false).footer()
+	t = t.shown(false).brief().operated().named().folded()
 	margin := 0
 	if s.Times {
 		margin = marginWidth
 	}
 	out := bufio.NewWriter(w)
-	d := picture{plan: t.layout(pictureWidth, margin), out: out, id: "d" + hash(t.title()), left: padding}
-	d.draw(t, s)
+	plan := t.layout(pictureWidth, margin)
+	plan.clear = true
+	d := picture{plan: plan, out: out, id: "d" + hash(t.title()), left: padding}
+	d.draw(t, seen, s)
 	return out.Flush()
 }
 
@@ -76,9 +82,13 @@ const sheet = `
 .asleep{stroke:#e3b341}.paper{fill:#33270a}.hatch{stroke:#e3b341}.busy{fill:#10305a;stroke:#58a6ff}
 }`
 
-func (d *picture) draw(t Trace, s Style) {
+func (d *picture) draw(t Trace, seen []string, s Style) {
 	level, most := d.levels()
+	var footer []string
 	title := text.Wrap(t.title(), d.headline()*3/4) // in a larger font
+	if t.Lesson != "" {
+		footer = append(footer, "scene "+t.played())
+	}
 	top := 2.0*padding + float64(len(title)*(lineHeight+6)) + 6
 	first := top + float64(most*lineHeight) + rowHeight
 	d.y = first
@@ -99,8 +109,7 @@ func (d *picture) draw(t Trace, s Style) {
 		d.y += float64(more * lineHeight)
 	}
 	bottom := d.y + rowHeight
-	var footer []string
-	for _, line := range t.footer() {
+	for _, line := range seen {
 		footer = append(footer, text.Wrap(line, d.headline())...)
 	}
 	height := bottom + padding + float64((len(footer)+1)*lineHeight) + padding/2
@@ -215,6 +224,10 @@ func (d *picture) row(i int, r row, s Style) {
 	}
 	for _, l := range r.labels {
 		x, lines := d.put(r, l)
+		if l.column < 0 && d.width == 0 { // it parts what is above from what is below
+			fmt.Fprintf(d.out, `<rect class="back" x="%.1f" y="%.1f" width="%.1f" height="%d" fill="#fff"/>`+"\n",
+				d.left-8, y-12, float64(d.used)*cell+16, 4+lineHeight*len(lines))
+		}
 		for i, line := range lines {
 			d.label(d.left+float64(x)*cell, y+5.5+float64(i*lineHeight), "ink "+l.kind, line)
 		}
@@ -234,6 +247,10 @@ func (d *picture) arrow(a *arrow, y float64) {
 	if a.Inferred {
 		dashes = ` stroke-dasharray="9 7"`
 	}
+	if a.Dropped { // it ends before it gets there
+		to -= way * 5 * cell
+		class, head, color = "reset", "resethead", "#c1121f"
+	}
 	frame := 4
 	if d.width > 0 {
 		frame = 2
@@ -250,6 +267,10 @@ func (d *picture) arrow(a *arrow, y float64) {
 		}
 		fmt.Fprintf(d.out, `<rect class="back" x="%.1f" y="%.1f" width="%.1f" height="%d" fill="#fff"/>`+"\n", x-1, y-9, float64(text.Width(words))*cell+2, fontSize+2)
 		d.text(x, y+5.5, "ink", words, "")
+	}
+	if a.Dropped {
+		fmt.Fprintf(d.out, `<path class="reset" d="M%.1f %.1fl16 16m0 -16l-16 16" stroke="%s" stroke-width="3"/>`+"\n", to-16*way-8, y-8, color)
+		return
 	}
 	fmt.Fprintf(d.out, `<path class="%s" d="M%.1f %.1fl%.1f -7v14z" fill="%s"/>`+"\n", head, to-8*way, y, -14*way, color)
 }

@@ -30,8 +30,13 @@ func (t Trace) Text(w io.Writer, s Style) error {
 	out := bufio.NewWriter(w)
 	p := t.layout(width, margin)
 	d := page{p, s, out}
-	for _, line := range text.Wrap(t.title(), width) {
+	for _, line := range text.Wrap(t.played(), width) {
 		d.emit(d.line().write(0, line, bold))
+	}
+	if t.Lesson != "" {
+		for _, line := range text.Wrap(t.Lesson, width) {
+			d.emit(d.line().write(0, line, ""))
+		}
 	}
 	d.emit(nil)
 	d.header()

@@ -55,7 +55,7 @@ func twoClients() *script {
 	s.parts(1)
 	s.returns(done, "0")
 	s.does(server, 2, "accept", "3", "4")
-	s.event(Event{Queue: &Queue{0, 0, 2}})
+	s.event(Event{Queue: &Queue{Limit: 2}})
 	s.does(server, 2, "read", "4", "6 bytes")
 	s.unread(2, 0)
 	write := s.begins(server, 2, "write", "4, 6 bytes")

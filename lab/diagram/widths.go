@@ -65,6 +65,9 @@ func (p *planner) spread(width, margin int) {
 		sum += c.width
 	}
 	limits := keeps
+	if width > 100 { // of a picture
+		limits = append([]keep{{22, 36, 24, 24}}, keeps...)
+	}
 	if p.terse {
 		limits = []keep{{12, 30, 20, 24}, {4, 14, 3, 11}}
 	}
@@ -90,6 +93,16 @@ func (p *planner) spread(width, margin int) {
 		x += c.width
 	}
 	p.used = min(width, x)
+}
+
+// stretch gives columns the room that is left.
+func (p *plan) stretch() {
+	more := (p.width - p.used) / len(p.columns)
+	for i := range p.columns {
+		p.columns[i].x += i * more
+		p.columns[i].width += more
+	}
+	p.used += more * len(p.columns)
 }
 
 // levels says how high above the first row each name stands, so that it does

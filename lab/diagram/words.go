@@ -34,6 +34,8 @@ func (s Segment) texts() []string {
 		head += " again"
 	}
 	switch again := strings.TrimPrefix(head, s.Flags); {
+	case s.Dropped:
+		return []string{numbers(s, head) + ": dropped", "SYN: dropped", "SYN…"}
 	case s.Label == handshake:
 		return []string{handshake, "handshake", "opens…", "…"}
 	case s.Label == dataOnly && len(s.Data) > 0:
@@ -43,10 +45,7 @@ func (s Segment) texts() []string {
 	case s.Label != "":
 		return []string{s.Label + again, s.Label, "…"}
 	}
-	numbers := fmt.Sprintf("%s seq=%d", head, s.Seq)
-	if strings.Contains(s.Flags, "ACK") {
-		numbers += fmt.Sprintf(" ack=%d", s.Ack)
-	}
+	numbers := numbers(s, head)
 	if s.Len == 0 {
 		return []string{numbers, head + "…", s.Flags + "…"}
 	}
@@ -67,6 +66,14 @@ func (s Segment) texts() []string {
 		head + "… " + quote(s.Data, s.Len, 8),
 		head + length + "…", s.Flags + "…",
 	}
+}
+
+func numbers(s Segment, head string) string {
+	numbers := fmt.Sprintf("%s seq=%d", head, s.Seq)
+	if strings.Contains(s.Flags, "ACK") {
+		numbers += fmt.Sprintf(" ack=%d", s.Ack)
+	}
+	return numbers
 }
 
 // secured are the texts of a segment with TLS in it: all records, or as many as
@@ -120,6 +127,8 @@ func quote(data []byte, n, most int) string {
 // text is what stands beside the listening socket or a connection.
 func (q Queue) text() string {
 	switch {
+	case q.Seats != "":
+		return "accept queue " + q.Seats
 	case q.Conn == 0 && q.Limit > 0:
 		return fmt.Sprintf("queue %d of %d", q.Length, q.Limit)
 	case q.Conn == 0:
@@ -133,7 +142,7 @@ func (q Queue) text() string {
 // short is text where there is little room.
 func (q Queue) short() string {
 	if q.Conn == 0 {
-		return q.text()
+		return "accept " + strings.TrimPrefix(q.text(), "accept ")
 	}
 	return text.Count(q.Length, "byte", "bytes") + " unread"
 }
@@ -151,8 +160,6 @@ func (l Life) text(name func(id string) string) string {
 	}
 	return text
 }
-
-func (t Trace) title() string { return t.Scene + ": " + t.Subject }
 
 var rungs = map[Rung]string{
 	Captured:  "captured on lo",

@@ -127,6 +127,7 @@ func record(ctx context.Context, o Options, rung diagram.Rung) (Recording, error
 		r.trace.Steps = append(r.trace.Steps, w.sinceBegin(l.at))
 	}
 	recording, err := r.recording(w, scene.Name, end)
+	recording.Trace.Lesson, recording.Trace.About = scene.lesson(recording.Trace), scene.About
 	if scene.TLS && err == nil {
 		recording.Keys = s.keys.bytes()
 		recording.decrypt()

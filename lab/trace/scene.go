@@ -3,7 +3,10 @@ package trace
 import (
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
+	"socketlab/lab/diagram"
 	"socketlab/lab/proc"
 )
 
@@ -11,10 +14,13 @@ import (
 type Scene struct {
 	Name    string
 	Shows   string
-	Service string // what the server must serve: "echo" or "talk"
-	Backlog int    // what it must give to listen(2); 0: anything
-	TLS     bool   // it speaks TLS
-	Mutual  bool   // and asks the client for a certificate
+	Lesson  string                       // the title of its picture
+	learn   func(t diagram.Trace) string // the lesson, where servers differ
+	About   string                       // what its picture draws in full: diagram.Segments, …
+	Service string                       // what the server must serve: "echo" or "talk"
+	Backlog int                          // what it must give to listen(2); 0: anything
+	TLS     bool                         // it speaks TLS
+	Mutual  bool                         // and asks the client for a certificate
 	play    func(s *stage)
 }
 
@@ -38,21 +44,27 @@ func Find(name string) (Scene, bool) {
 var Scenes = []Scene{
 	{
 		Name: "open", Service: "echo",
-		Shows: "the three-way handshake, and where socket, bind, listen, connect and accept happen",
+		Shows:  "the three-way handshake, and where socket, bind, listen, connect and accept happen",
+		Lesson: "The kernels open the connection, accept takes it out of a queue",
+		About:  diagram.Opening,
 		play: func(s *stage) {
 			s.arrive()
 		},
 	},
 	{
 		Name: "echo", Service: "echo",
-		Shows: "a message and its answer: sequence numbers and acknowledgements",
+		Shows:  "a message and its answer: sequence numbers and acknowledgements",
+		Lesson: "Each byte has a number, and each number is acknowledged",
+		About:  diagram.Segments,
 		play: func(s *stage) {
 			s.greet("hello\n")
 		},
 	},
 	{
 		Name: "close-client", Service: "echo",
-		Shows: "the client closes first, and goes through FIN-WAIT to TIME-WAIT",
+		Shows:  "the client closes first, and goes through FIN-WAIT to TIME-WAIT",
+		Lesson: "Who closes first ends in TIME-WAIT: here the client",
+		About:  diagram.Segments,
 		play: func(s *stage) {
 			c := s.greet("hello\n")
 			c.close()
@@ -61,7 +73,9 @@ var Scenes = []Scene{
 	},
 	{
 		Name: "close-server", Service: "talk",
-		Shows: `the server closes first, at the line "exit", and TIME-WAIT is on its side`,
+		Shows:  `the server closes first, at the line "exit", and TIME-WAIT is on its side`,
+		Lesson: "Who closes first ends in TIME-WAIT: here the server",
+		About:  diagram.Segments,
 		play: func(s *stage) {
 			c := s.arrive()
 			c.send("exit\n")
@@ -73,7 +87,9 @@ var Scenes = []Scene{
 	},
 	{
 		Name: "close-late", Service: "echo",
-		Shows: "closing in four segments: the kernel acknowledges the FIN, the program closes later",
+		Shows:  "closing in four segments: the kernel acknowledges the FIN, the program closes later",
+		Lesson: "Four segments close: the kernel acknowledges FIN before the program closes",
+		About:  diagram.Segments,
 		play: func(s *stage) {
 			c := s.arrive()
 			s.hold()
@@ -88,7 +104,9 @@ var Scenes = []Scene{
 	},
 	{
 		Name: "close-prompt", Service: "echo",
-		Shows: "closing in three segments: who closes at once answers FIN with FIN+ACK",
+		Shows:  "closing in three segments: who closes at once answers FIN with FIN+ACK",
+		Lesson: "Three segments close: the ACK travels with the second FIN",
+		About:  diagram.Segments,
 		play: func(s *stage) {
 			c := s.arrive()
 			c.close()
@@ -97,7 +115,9 @@ var Scenes = []Scene{
 	},
 	{
 		Name: "half-close", Service: "echo",
-		Shows: "the client finishes sending, and still receives what it is owed",
+		Shows:  "the client finishes sending, and still receives what it is owed",
+		Lesson: "FIN ends one direction: the client still receives its answer",
+		About:  diagram.Segments,
 		play: func(s *stage) {
 			c := s.arrive()
 			s.hold()
@@ -114,7 +134,9 @@ var Scenes = []Scene{
 	},
 	{
 		Name: "reset", Service: "echo",
-		Shows: "the client aborts the connection: one RST, and no TIME-WAIT",
+		Shows:  "the client aborts the connection: one RST, and no TIME-WAIT",
+		Lesson: "RST ends both directions at once, and nobody waits in TIME-WAIT",
+		About:  diagram.Segments,
 		play: func(s *stage) {
 			c := s.greet("hello\n")
 			c.reset()
@@ -123,7 +145,9 @@ var Scenes = []Scene{
 	},
 	{
 		Name: "unread", Service: "echo",
-		Shows: "closing while bytes are unread sends RST instead of FIN",
+		Shows:  "closing while bytes are unread sends RST instead of FIN",
+		Lesson: "Who closes with unread bytes sends RST instead of FIN",
+		About:  diagram.Segments,
 		play: func(s *stage) {
 			c := s.client()
 			c.connect()
@@ -137,6 +161,8 @@ var Scenes = []Scene{
 	{
 		Name: "two-clients", Service: "echo",
 		Shows: "client 1 thinks: is client 2 served meanwhile, and who waits where?",
+		learn: whoIsServed,
+		About: diagram.Waiting,
 		play: func(s *stage) {
 			one := s.greet("hello\n")
 			s.note(one, "thinks")
@@ -153,12 +179,16 @@ var Scenes = []Scene{
 	},
 	{
 		Name: "queue", Service: "echo", Backlog: 1,
-		Shows: "a backlog of 1 and five clients: connected but not accepted, and not connected at all",
-		play:  playQueue,
+		Shows:  "a backlog of 1 and five clients: connected but not accepted, or a SYN dropped, and sent again",
+		Lesson: "Connected is not accepted yet, and a full queue drops the SYN",
+		About:  diagram.Queues,
+		play:   playQueue,
 	},
 	{
 		Name: "talk", Service: "talk",
-		Shows: "both ends speak: what the client says, what the operator answers",
+		Shows:  "both ends speak: what the client says, what the operator answers",
+		Lesson: "The server waits for two things: its client and its operator",
+		About:  diagram.Segments,
 		play: func(s *stage) {
 			c := s.client()
 			c.connect()
@@ -177,7 +207,9 @@ var Scenes = []Scene{
 	},
 	{
 		Name: "process-life", Service: "echo",
-		Shows: "what the server starts for a client, and what becomes of it: spawn, serve, exit, reap",
+		Shows:  "what the server starts for a client, and what becomes of it: spawn, serve, exit, reap",
+		Lesson: "What the server starts for a client ends with the client",
+		About:  diagram.Waiting,
 		play: func(s *stage) {
 			s.settle()
 			c := s.greet("hello\n")
@@ -188,6 +220,8 @@ var Scenes = []Scene{
 	{
 		Name: "wake", Service: "echo",
 		Shows: "what one message wakes up, while two other clients are silent",
+		learn: whoWakes,
+		About: diagram.Waiting,
 		play: func(s *stage) {
 			var all []*client
 			for range 3 {
@@ -202,6 +236,48 @@ var Scenes = []Scene{
 			s.done(all[0])
 		},
 	},
+}
+
+// whoIsServed is what two clients learn: client 2 has its answer before client 1
+// closes, or it has not.
+func whoIsServed(t diagram.Trace) string {
+	for _, e := range t.Events {
+		switch c := e.Call; {
+		case c != nil && c.Actor == clientName(1) && c.Name == "close":
+			return "Client 2 is connected, and nobody reads it"
+		case e.Segment != nil && e.Segment.Conn == 2 && !e.Segment.FromClient && e.Segment.Len > 0:
+			return "Client 2 is answered while client 1 thinks"
+		}
+	}
+	return ""
+}
+
+// whoWakes is how many threads of the server one message wakes up.
+func whoWakes(t diagram.Trace) string {
+	woken := map[string]bool{}
+	var from time.Duration
+	for _, e := range t.Events {
+		if e.Note != nil {
+			from = e.At
+		}
+	}
+	for _, e := range t.Events {
+		if c := e.Call; c != nil && e.At+c.Took > from && c.Result != "" && !strings.HasPrefix(c.Actor, "client") {
+			woken[c.Actor] = true
+		}
+	}
+	if len(woken) == 1 {
+		return "One message wakes one thread, all others sleep on"
+	}
+	return fmt.Sprintf("One message wakes %d threads", len(woken))
+}
+
+// lesson is the title of what was recorded.
+func (s Scene) lesson(t diagram.Trace) string {
+	if s.learn != nil {
+		return s.learn(t)
+	}
+	return s.Lesson
 }
 
 // arrive is a client that is connected.
@@ -232,10 +308,8 @@ func (s *stage) closed(c *client) {
 }
 
 // playQueue fills the accept queue: of a server that is busy with one client
-// by design, or else of one that is held.
-//
-// That is all: those who did not get in send their SYN again, after a second,
-// and who of them gets in then is a matter of timers.
+// by design, or else of one that is held. Those who did not get in send their
+// SYN again after a second. By then there is room for both.
 func playQueue(s *stage) {
 	s.settle()
 	if s.err != nil {
@@ -246,11 +320,23 @@ func playQueue(s *stage) {
 		s.err = fmt.Errorf("five clients do not fill an accept queue of %d; the scene queue needs a server that calls listen(2) with a backlog of 1", limit)
 		return
 	}
-	if s.server.Spec.Limit != 1 {
+	single := s.server.Spec.Limit == 1
+	if !single {
 		s.hold()
 	}
 	for range clients {
 		s.client().connect()
 		s.settle()
 	}
+	if single {
+		for _, c := range s.clients[:2] {
+			c.close()
+			s.closed(c)
+		}
+	} else {
+		s.release()
+		s.settle()
+	}
+	s.note(nil, "there is room now; after a second, who was dropped sends SYN again")
+	s.done(s.clients...)
 }

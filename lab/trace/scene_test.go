@@ -170,8 +170,20 @@ func TestQueueScene(t *testing.T) {
 		t.Errorf("at its longest the queue is %+v, want 2 of 2", longest)
 	}
 	for conn := 4; conn <= 5; conn++ {
-		if got := statesOf(r.Trace, conn, true); got != "SYN-SENT" {
-			t.Errorf("client %d goes through %s, want SYN-SENT", conn, got)
+		if got := statesOf(r.Trace, conn, true); got != opened {
+			t.Errorf("client %d goes through %s, want %s", conn, got, opened)
+		}
+		if got := segmentsOf(r.Trace, conn); !strings.HasPrefix(got, "> SYN, > SYN again") || !strings.HasSuffix(got, "again, < SYN+ACK, > ACK") {
+			t.Errorf("client %d: segments %s; want a SYN that is dropped, and one that is answered", conn, got)
+		}
+	}
+	var svg strings.Builder
+	if err := r.Trace.SVG(&svg, diagram.Style{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"SYN queue ■", "accept queue ■□", "accept queue ■■", "accept queue □□", "SYN seq=0: dropped", "SYN again, SYN+ACK, ACK"} {
+		if !strings.Contains(svg.String(), want) {
+			t.Errorf("the picture does not show %q", want)
 		}
 	}
 }
