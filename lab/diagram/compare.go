@@ -53,8 +53,9 @@ func (t Trace) compared() Trace {
 }
 
 // onSlide is what is left of a comparison on a slide: who sleeps in which call,
-// what goes over the wire, what waits.
-func (t Trace) onSlide() Trace {
+// what goes over the wire, what waits; where it has the slide alone, also what
+// wakes up its threads.
+func (t Trace) onSlide(alone bool) Trace {
 	t = t.compared()
 	events := t.Events
 	t.Events = nil
@@ -62,13 +63,13 @@ func (t Trace) onSlide() Trace {
 	for _, e := range events {
 		switch s, c := e.Segment, e.Call; {
 		case e.State != nil, e.Life != nil && e.Life.Event != "begins",
-			c != nil && t.serves(c.Actor) && c.Result != "" && !c.Slept && !starts(*c) && !t.pipe(*c),
-			c != nil && c.Result != "" && !c.Slept && receives(*c) && !t.pipe(*c), c != nil && prefixed(c.Name, "wait"):
+			c != nil && t.serves(c.Actor) && c.Result != "" && !c.Slept && !starts(*c) && !(alone && t.pipe(*c)),
+			c != nil && c.Result != "" && !c.Slept && receives(*c) && !(alone && t.pipe(*c)), c != nil && prefixed(c.Name, "wait"):
 			continue
 		case e.Life != nil:
 			e = e.clone()
 			e.Life.By = ""
-		case c != nil && t.pipe(*c):
+		case c != nil && alone && t.pipe(*c):
 			e = e.clone()
 			fd, _, _ := strings.Cut(c.Args, ",")
 			e.Call.Args = fd + ": wake-up pipe"

@@ -37,9 +37,9 @@ func (s Sides) SVG(w io.Writer) error {
 	traces := make([]Trace, len(s))
 	names := 0
 	for i, t := range s {
-		traces[i] = t.onSlide().folded()
+		traces[i] = t.onSlide(len(s) == 1).folded()
 		p := traces[i].terse(int(each / cell))
-		if p.clear = true; len(s) == 1 {
+		if p.clear = len(s) == 1; p.clear {
 			p.stretch()
 		}
 		all[i] = &picture{plan: p, out: out, id: "d" + hash(s.title()), left: slidePadding + float64(i)*(each+gapBetween), width: each}

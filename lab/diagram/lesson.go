@@ -141,24 +141,32 @@ func (t Trace) openedAtOnce() Trace {
 	return short
 }
 
-// numbers counts the segments of each close, from the first FIN or RST on.
+// numbers counts the segments of each close: each FIN, and what acknowledges one.
 func (t Trace) numbers() {
-	count, several := map[int]int{}, map[int]int{}
-	for _, e := range t.Events {
-		if s := e.Segment; s != nil && (several[s.Conn] > 0 || prefixed(s.Flags, "FIN")) {
-			several[s.Conn]++
-		}
-	}
+	fins := map[end]uint32{} // what acknowledges each end's FIN, as long as nothing has
+	count := map[int]int{}
 	for i, e := range t.Events {
 		s := e.Segment
-		if s == nil || count[s.Conn] == 0 && !prefixed(s.Flags, "FIN") || several[s.Conn] < 2 {
+		if s == nil {
+			continue
+		}
+		peer := end{s.Conn, !s.FromClient}
+		acks := fins[peer] > 0 && s.Ack >= fins[peer]
+		if acks {
+			delete(fins, peer)
+		}
+		finishes := prefixed(s.Flags, "FIN")
+		if finishes {
+			fins[end{s.Conn, s.FromClient}] = s.Seq + uint32(s.Len) + 1
+		}
+		if !finishes && !(acks && s.bare()) {
 			continue
 		}
 		count[s.Conn]++
 		t.Events[i] = e.clone()
 		s = t.Events[i].Segment
 		s.Step = count[s.Conn]
-		s.ByExit = prefixed(s.Flags, "FIN") && !s.FromClient && t.exits(s.Conn, i)
+		s.ByExit = finishes && !s.FromClient && t.exits(s.Conn, i)
 	}
 }
 
