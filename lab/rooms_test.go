@@ -21,7 +21,7 @@ var rooms = map[string]int{
 	"lab/broken":                2760,
 	"lab/certs":                 530,
 	"lab/chat":                  585,
-	"lab/diagram":               4100,
+	"lab/diagram":               4540,
 	"lab/experiment":            4330,
 	"lab/live":                  1075,
 	"lab/probe":                 310,
