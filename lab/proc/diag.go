@@ -93,6 +93,16 @@ func diag(port uint16, states ...State) ([]Socket, error) {
 	return d.list(port, states...)
 }
 
+func find(local, remote netip.AddrPort) (Socket, error) {
+	d, err := openDiagnosis()
+	if err != nil {
+		return Socket{}, err
+	}
+	defer d.Close()
+	s, _, err := d.Find(local, remote)
+	return s, err
+}
+
 func family(addr netip.AddrPort) byte {
 	if addr.Addr().Is4() {
 		return unix.AF_INET

@@ -82,6 +82,28 @@ func Sockets(pid int, port uint16, states ...State) ([]Socket, error) {
 	}), err
 }
 
+// Connection is the near end of one connection, in the network namespace of a
+// process; ok is false if it has none. To look for one is much cheaper than to
+// list all.
+func Connection(pid int, local, remote netip.AddrPort) (s Socket, ok bool, err error) {
+	if !away(pid) {
+		if s, err = find(local, remote); err == nil {
+			if s.Remote != remote || s.State == TimeWait {
+				return Socket{}, false, nil
+			}
+			return s, true, nil
+		} // else this kernel is not able to
+	}
+	all, err := Table(pid)
+	i := slices.IndexFunc(all, func(s Socket) bool {
+		return s.Local.Port() == local.Port() && s.Remote == remote && s.State != TimeWait
+	})
+	if i < 0 {
+		return Socket{}, false, err
+	}
+	return all[i], true, err
+}
+
 // away reports whether a process is in another network namespace than we are,
 // or may be.
 func away(pid int) bool {

@@ -1,9 +1,9 @@
 package subject
 
 import (
-	"fmt"
-	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // watchGrowth kills the server when it has more processes or threads than it
@@ -11,7 +11,7 @@ import (
 // collects its children, soon uses every pid of the machine. Then no program
 // can be started, and Go programs crash.
 func (s *Subject) watchGrowth(most int) {
-	const often = 10 * time.Millisecond
+	const often = 20 * time.Millisecond
 	for pause := often; ; {
 		select {
 		case <-s.stopped:
@@ -30,15 +30,10 @@ func (s *Subject) watchGrowth(most int) {
 
 // size is how many processes the server has, or how many threads one of them
 // has, if that is more. It is 0 while the whole machine has no more than the
-// server may.
+// server may: sysinfo(2) counts its threads.
 func (s *Subject) size(most int) int {
-	var load float64
-	var running, all int
-	text, err := os.ReadFile("/proc/loadavg") // 0.10 0.20 0.30 1/234 5678: proc_loadavg(5)
-	if err == nil {
-		_, err = fmt.Sscanf(string(text), "%f %f %f %d/%d", &load, &load, &load, &running, &all)
-	}
-	if err == nil && all <= most {
+	var machine unix.Sysinfo_t
+	if unix.Sysinfo(&machine) == nil && int(machine.Procs) <= most {
 		return 0
 	}
 	members, _ := family(s.supervisor.Process.Pid)

@@ -3,6 +3,7 @@ package subject
 import (
 	"errors"
 	"io/fs"
+	"net/netip"
 	"time"
 
 	"socketlab/lab/proc"
@@ -39,6 +40,11 @@ func (s *Subject) Starved() (total time.Duration) {
 // Sockets are the sockets on the server's own port: the listening one, and its
 // end of each connection, accepted or not.
 func (s *Subject) Sockets() ([]proc.Socket, error) { return proc.Sockets(s.Pid(), s.Spec.Port) }
+
+// Connection is the server's end of one client's connection, if it has one.
+func (s *Subject) Connection(client netip.AddrPort) (_ proc.Socket, ok bool, err error) {
+	return proc.Connection(s.Pid(), s.Addr(), client)
+}
 
 // owns reports whether a process of the subject has the socket open. That is
 // unknown if the kernel does not let us look: the server has other rights.

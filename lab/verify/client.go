@@ -251,6 +251,28 @@ func (t *T) visit(fin bool) {
 	}
 }
 
+// comeAndGo has n clients visit, several at a time; fin says which of them leave
+// with FIN. It returns how many came: a quarter of them is enough where each
+// costs the server a millisecond, as one does that has a process of its own.
+func (t *T) comeAndGo(n, together int, fin func(i int) bool) (came int) {
+	const dear = time.Millisecond
+	quarter := n / 4 / together
+	before := t.Tree().CPU
+	visit := func(n int) {
+		t.Each(together, func(int) {
+			for i := range n {
+				t.visit(fin(i))
+			}
+		})
+		came += n * together
+	}
+	visit(quarter)
+	if t.Tree().CPU-before < dear*time.Duration(came) {
+		visit(n/together - quarter)
+	}
+	return came
+}
+
 // cannotConnect ends the check, and says why, without the addresses.
 func (t *T) cannotConnect(err error) {
 	why := err.Error()

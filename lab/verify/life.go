@@ -283,10 +283,10 @@ var lifeChecks = []Check{
 			const connections = 200
 			t.visits(connections)
 			before := t.mappings()
-			t.visits(connections)
+			came := t.visits(connections)
 			t.UntilAs("maps", fmt.Sprintf("as many mappings as before: %d", before), func() (string, bool) {
 				now := t.mappings()
-				return fmt.Sprintf("%d after %d clients more", now, connections), now < before+connections/2
+				return fmt.Sprintf("%d after %d clients more", now, came), now < before+came/2
 			})
 		},
 	},
@@ -448,18 +448,15 @@ func (t *T) outOfDescriptors() (served []*Client, waiting *Client) {
 	return served, nil
 }
 
-// visits has clients come, say a word and leave, several at a time.
-func (t *T) visits(n int) {
-	together := t.Most(8)
-	t.Each(together, func(int) {
-		for range n / together {
-			t.visit(true)
-		}
-	})
+// visits has clients come, say a word and leave, several at a time, and returns
+// how many.
+func (t *T) visits(n int) int {
+	n = t.comeAndGo(n, t.Most(8), func(int) bool { return true })
 	t.Until("the server to come to rest", func() (string, bool) {
 		n := t.count(proc.Established) + t.count(proc.CloseWait)
 		return fmt.Sprintf("%d connections are left", n), n == 0
 	})
+	return n
 }
 
 // growth has rounds of clients come and go, and reports whether the server grew
@@ -468,10 +465,10 @@ func (t *T) growth(round, rounds int, most int64) (total int64, grown bool) {
 	start, clients := t.Tree().RSS, 0
 	before := start
 	for range rounds {
-		t.visits(round)
-		clients += round
+		came := t.visits(round)
+		clients += came
 		now := t.Tree().RSS
-		grown = now-before > most*int64(round)
+		grown = now-before > most*int64(came)
 		before = now
 		if !grown {
 			break

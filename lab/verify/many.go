@@ -219,13 +219,10 @@ var manyChecks = []Check{
 				// pipes that Go's io.Copy keeps for splice(2); a leak is 2,000.
 				slack = 64
 			)
-			visit := func(n int) {
-				t.Tell("%s clients come, %d at a time: each says a word, hears it and leaves, one of 8 with FIN, the others with RST", text.Number(n), together)
-				t.Each(together, func(int) {
-					for i := range n / together {
-						t.visit(i%8 == 0)
-					}
-				})
+			visit := func(n int) int {
+				came := t.comeAndGo(n, together, func(i int) bool { return i%8 == 0 })
+				t.Tell("%s clients came, %d at a time: each said a word, heard it and left, one of 8 with FIN, the others with RST", text.Number(came), together)
+				return came
 			}
 			visit(warmUp)
 			t.Until("the server to come to rest", func() (string, bool) {
@@ -235,7 +232,7 @@ var manyChecks = []Check{
 			before := t.Tree()
 			t.Tell("after %d connections: %s", warmUp, figures(before))
 			more := slack * max(1, len(before.Processes))
-			visit(connections)
+			came := visit(connections)
 			for _, figure := range []struct {
 				mark string
 				of   func(proc.Tree) int
@@ -250,7 +247,7 @@ var manyChecks = []Check{
 					return figures(now), figure.of(now) <= figure.of(before)+figure.more
 				})
 			}
-			t.Tell("after %s more: %s", text.Number(connections), figures(t.Tree()))
+			t.Tell("after %s more: %s", text.Number(came), figures(t.Tree()))
 		},
 	},
 	{
@@ -360,20 +357,15 @@ var manyChecks = []Check{
 			if t.Soak {
 				connections = 100_000
 			}
+			always := func(int) bool { return true }
 			if t.Limit == 1 {
-				for range connections {
-					t.visit(true)
-				}
+				t.comeAndGo(connections, 1, always)
 				t.Dial().Echo([]byte("the next one\n"))
 				return
 			}
 			stop := t.Chatter(max(1, t.Most(8+together)-together))
-			t.Tell("%s clients come and go, with FIN, %d at a time", text.Number(connections), together)
-			t.Each(min(together, t.Most(together)), func(int) {
-				for range connections / together {
-					t.visit(true)
-				}
-			})
+			came := t.comeAndGo(connections, t.Most(together), always)
+			t.Tell("%s clients came and went, with FIN, %d at a time", text.Number(came), together)
 			t.pause(300 * time.Millisecond)
 			stop()
 		},

@@ -128,13 +128,12 @@ func (c *Client) queued() bool {
 
 // atServer is the server's end of the connection; zero if it has closed.
 func (c *Client) atServer() proc.Socket {
-	us := uint16(c.conn.LocalAddr().(*net.TCPAddr).Port)
-	for _, s := range c.t.sockets() {
-		if s.Remote.Port() == us && s.State != proc.TimeWait {
-			return s
-		}
+	addr := c.conn.LocalAddr().(*net.TCPAddr).AddrPort()
+	s, _, err := c.t.Server.Connection(netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()))
+	if err != nil {
+		c.t.Cannot("find a connection in the kernel's table of sockets", err)
 	}
-	return proc.Socket{}
+	return s
 }
 
 // unaccepted reports whether the connection is there, and in no program's hands.
@@ -161,9 +160,6 @@ func (c *Client) ours(request uint) (n int) {
 // not be, though at ours it is: the last segment of the opening is dropped like
 // SYN while the queue is full.
 func (c *Client) letIn() bool {
-	addr := c.conn.LocalAddr().(*net.TCPAddr).AddrPort()
-	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
-	return slices.ContainsFunc(c.t.sockets(), func(s proc.Socket) bool {
-		return s.Remote == addr && s.State != proc.SynReceived
-	})
+	s := c.atServer()
+	return s != (proc.Socket{}) && s.State != proc.SynReceived
 }
