@@ -2,7 +2,6 @@ package broken
 
 import (
 	"bytes"
-	"errors"
 	"runtime"
 	"slices"
 	"time"
@@ -448,18 +447,8 @@ func kindsServers() []Server {
 			Bug:     "ends when no process can be made for a client (EAGAIN)",
 			Caught:  []string{"life/spawn"},
 			Perhaps: []string{"many/crowd", "many/wall"},
-			Serve: func(lfd int) {
-				p := newParent(lfd)
-				spawn := p.spawn
-				p.spawn = func(cfd int) error {
-					err := spawn(cfd)
-					if errors.Is(err, unix.EAGAIN) {
-						fatal(err)
-					}
-					return err
-				}
-				p.serve()
-			},
+			Listen:  bind,
+			Serve:   func(lfd int) { becomePython(lfd, forking) },
 		},
 		{
 			Name: "takes-3-s-to-end", Service: "echo", Cause: "sigterm-slow",
@@ -486,3 +475,33 @@ func listenAs(port uint16, ip [4]byte, options ...int) (lfd int, err error) {
 	}
 	return lfd, unix.Listen(lfd, 128)
 }
+
+// forking is in Python: a program of Go's that gets no thread is ended by its
+// own runtime.
+const forking = `
+import os, signal, socket, sys
+
+def end(*_):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.killpg(0, signal.SIGTERM)
+    os._exit(0)
+
+os.setpgrp()
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, end)
+listener = socket.socket(fileno=int(sys.argv[1]))
+listener.setblocking(True)
+listener.listen(1024)
+while True:
+    client, _ = listener.accept()
+    if os.fork() == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        listener.close()
+        try:
+            while data := client.recv(65536):
+                client.sendall(data)
+        except OSError:
+            pass
+        os._exit(0)
+    client.close()
+`

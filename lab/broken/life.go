@@ -61,10 +61,11 @@ func lifeServers() []Server {
 		},
 		{
 			Name: "never-lets-its-children-go", Service: "echo", Cause: "child-stays", Source: "G",
-			Bug:    "has no exit in the child: when its client has left it goes back to accept, on a closed descriptor, and spins",
-			Caught: []string{"life/idle", "life/children"},
-			Spared: []string{"many/burst", "many/crowd", "many/churn", "many/wall", "many/soak", "life/kept", "life/joined"},
-			Serve:  func(lfd int) { newParent(lfd).serve() },
+			Bug:     "has no exit in the child: when its client has left it goes back to accept, on a closed descriptor, and spins",
+			Caught:  []string{"life/idle", "life/children"},
+			Perhaps: []string{"life/half-closed"}, // what it owes may be in the kernel: then the child is at its end
+			Spared:  []string{"many/burst", "many/crowd", "many/churn", "many/wall", "many/soak", "life/kept", "life/joined"},
+			Serve:   func(lfd int) { newParent(lfd).serve() },
 			Client: func(cfd int) {
 				for ; ; cfd, _ = sys.Accept(-1, 0) {
 					echo(cfd)
@@ -79,7 +80,7 @@ func lifeServers() []Server {
 				p := newParent(lfd)
 				p.reap = func() {
 					sys.Reap()
-					time.Sleep(10 * time.Millisecond) // the others end meanwhile
+					time.Sleep(100 * time.Millisecond) // the others end meanwhile
 				}
 				p.serve()
 			},
@@ -110,9 +111,10 @@ func lifeServers() []Server {
 		},
 		{
 			Name: "leaves-its-children-behind", Service: "echo", Cause: "children-left",
-			Bug:    "ends at SIGTERM, and does not tell its children",
-			Caught: []string{"life/ends"},
-			Spared: []string{"many/crowd", "many/churn", "many/wall", "many/soak", "life/kept", "life/joined"},
+			Bug:     "ends at SIGTERM, and does not tell its children",
+			Caught:  []string{"life/ends"},
+			Perhaps: []string{"life/spawn"}, // it ends, too, when it cannot fork
+			Spared:  []string{"many/crowd", "many/churn", "many/wall", "many/soak", "life/kept", "life/joined"},
 			Serve: func(lfd int) {
 				p := newParent(lfd)
 				p.spawn = func(cfd int) error {
@@ -167,7 +169,7 @@ func lifeServers() []Server {
 			},
 		},
 		{
-			Name: "puts-a-failed-accept-in-its-list", Service: "echo", Cause: "emfile-death", Source: "C",
+			Name: "puts-a-failed-accept-in-its-list", Service: "echo", Cause: "emfile-spin", Source: "C",
 			Bug:    "does not look whether accept failed, and takes -1 for a client",
 			Caught: []string{"life/descriptors", "life/shed"},
 			Serve: func(lfd int) {
@@ -175,7 +177,7 @@ func lifeServers() []Server {
 				var readers unix.FdSet
 				l.onConnection = func() {
 					cfd, _ := sys.Accept(lfd, unix.SOCK_NONBLOCK)
-					readers.Set(cfd) // outside of the set: Go ends the program
+					readers.Set(cfd) // and the loop waits for it
 					l.welcome(cfd)
 				}
 				l.serve()

@@ -22,7 +22,7 @@ type Memory struct {
 // InMemory makes them for a server that is reached under these names. A program
 // that this process becomes, execve(2), keeps them.
 func InMemory(hosts ...string) (*Memory, error) {
-	return InMemoryOf(Ed25519, hosts...) // so that recordings are all of one length
+	return InMemoryOf(ECDSA, hosts...)
 }
 
 // InMemoryOf makes them with keys of a kind.

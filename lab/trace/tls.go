@@ -109,7 +109,7 @@ func (k *keyLog) bytes() []byte {
 func (s *stage) secure(scene Scene, spec *subject.Spec, client *certs.Client) (done func(), err error) {
 	done = func() {}
 	if client == nil {
-		made, err := certs.InMemory("127.0.0.1", "::1", "localhost")
+		made, err := certs.InMemoryOf(certs.Ed25519, "127.0.0.1", "::1", "localhost") // so that recordings are all of one length
 		if err != nil {
 			return done, err
 		}

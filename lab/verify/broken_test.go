@@ -47,7 +47,7 @@ var held = sync.OnceValues(func() ([]broken.Finding, error) {
 		servers = append(servers, s)
 	}
 	return broken.Hold(context.Background(), lab, servers, verify.Options{
-		Checks: verify.Checks, Wait: 5 * time.Second, Together: 4, Rounds: 5, Seed: broken.Seed, All: true,
+		Checks: verify.Checks, Wait: 2 * time.Second, Together: 4, Rounds: 5, Seed: broken.Seed, All: true,
 	}, func(int) {})
 })
 

@@ -82,7 +82,7 @@ var Causes = []Cause{
 		Cure:  "For an echo send back the bytes that came, and nothing else. For the chat of this lab say --service=talk; for anything else these checks do not apply.",
 		leads: append(damage, hungUp, reset, lingers),
 		shows: func(f facts) fit {
-			return when(f.in("bytes/echo") && (f.shows(differs, tooMany) && f.source == nowhere || f.shows(hungUp, reset) && f.at == 0), like)
+			return when(f.in("bytes/echo") && (f.shows(differs, tooMany) && f.source == nowhere || f.shows(hungUp, reset) && f.at == 0 && f.mark != "end"), like)
 		},
 	},
 	{
@@ -166,7 +166,7 @@ var Causes = []Cause{
 		Cure:  "A message is not one read. Read until read returns 0, and send back each part.",
 		leads: damage,
 		shows: func(f facts) fit {
-			return when(f.in("bytes/sizes") && f.shows(silent, differs) && f.phase == "sizes" && f.at >= 64 && f.next() != 0, like)
+			return when(f.in("bytes/sizes") && f.shows(silent, differs) && f.phase == "sizes" && f.at >= 64 && f.next() != 0 && f.unread == 0, like)
 		},
 	},
 	{
@@ -380,7 +380,7 @@ var Causes = []Cause{
 			if f.shows(lingers) && f.unread > 1 && f.asleepIn("recv") || f.shows(differs) && f.source == others {
 				return (perhaps + like) / 2 // nobody reads from this client; or it hears another one's answer
 			}
-			if f.shows(hungUp) && f.at == 0 && several && !f.in("bytes/echo") {
+			if f.shows(hungUp, reset) && f.at == 0 && several && !f.in("bytes/echo") {
 				return perhaps + when(f.in("many/churn", "many/soak"), perhaps) // its answer went to a descriptor that was closed
 			}
 			return when(alone && f.in("many/burst", "many/apart", "many/churn", "many/crowd", "many/soak", "close/reset", "close/early", "life/descriptors", "many/half-line", "many/wall"), like)
@@ -640,16 +640,16 @@ var Causes = []Cause{
 	},
 	{
 		ID:    "emfile-spin",
-		Says:  "accept fails for want of a descriptor, and is called again at once, for ever",
+		Says:  "accept fails for want of a descriptor, and the server spins: it calls accept again at once, or waits for descriptor −1",
 		Looks: "With all descriptors in use a core is busy: the connection in the queue is ready as before.",
-		Cure:  "At EMFILE and ENFILE stop asking for new clients until one leaves.",
+		Cure:  "Look at what accept returns. At EMFILE and ENFILE stop asking for new clients until one leaves.",
 		leads: []symptom{unaccepted},
 		shows: func(f facts) fit { return when(f.in("life/descriptors") && f.mark == "spins" && !f.shows(died), like) },
 	},
 	{
 		ID:    "emfile-death",
 		Says:  "the server does not survive that accept fails for want of a descriptor",
-		Looks: "With all descriptors in use it ends, or takes −1 for a client.",
+		Looks: "With all descriptors in use it ends.",
 		Cure:  "Look at what accept returns. EMFILE and ENFILE pass: wait until a client leaves.",
 		leads: gone,
 		shows: func(f facts) fit { return when(f.in("life/descriptors") && f.shows(died, refused), like) },
@@ -758,12 +758,14 @@ var Causes = []Cause{
 		Says:  "what the server prints stays in a buffer",
 		Looks: "Nothing appears on the operator's screen when standard output is a pipe.",
 		Cure:  "Flush after each line: fflush(stdout), print(…, flush=True).",
+		shows: func(f facts) fit { return when(f.in("talk/says") && f.phase == "", like) },
 	},
 	{
 		ID:    "read-as-line",
 		Says:  "what a read brings is taken for a line",
 		Looks: "A line that comes in parts is shown in parts, or two that come together as one.",
 		Cure:  "Collect bytes for each client until the newline; the last line may have none.",
+		shows: func(f facts) fit { return when(f.in("talk/says") && f.phase == "lines", like) },
 	},
 	{
 		ID:    "first-only",
@@ -879,7 +881,7 @@ var Causes = []Cause{
 		Says:  "renegotiation is allowed",
 		Looks: "A client makes the server sign as often as it likes.",
 		Cure:  "Turn it off: SSL_OP_NO_RENEGOTIATION.",
-		shows: func(f facts) fit { return when(f.in("tls/renegotiation"), like) },
+		shows: func(f facts) fit { return when(f.in("tls/renegotiation"), proof) },
 	},
 	{
 		ID:    "tls-client-certificate",

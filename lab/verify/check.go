@@ -23,7 +23,7 @@ type Check struct {
 	Causes  []string     // ids of what is usually wrong when it fails, the most usual first
 	Try     string       // how to see it by hand, with PORT for the port
 	Files   uint64       // descriptors that the server may have open; 0: as it is
-	Ends    bool         // the server is to end; otherwise it must be there when all is over
+	Ends    bool         // the server is to end, or its check sees whether it is there when all is over
 	First   bool         // it is played before others, which may only repeat what it shows
 	Mute    bool         // it needs no echo
 	Crowd   bool         // many clients come and go

@@ -115,8 +115,10 @@ func (c *Client) Arrives(patience time.Duration) bool {
 		c.t.Cannot("look at a connection", err)
 	}
 	c.conn.SetReadDeadline(time.Now().Add(patience))
-	if s, ok := c.conn.(*secured); ok && s.await() != nil {
-		return false // the handshake is not over
+	if s, ok := c.conn.(*secured); ok {
+		if err := s.await(); err != nil {
+			return !isTimeout(err) // the handshake has failed, or is not over
+		}
 	}
 	return raw.Read(readable) == nil
 }

@@ -37,7 +37,9 @@ var foreign = []struct {
 	{name: "Rust threads", command: rustThreads},
 	{name: "socat", command: socat("-t", "60", "TCP-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr,backlog=1024", "EXEC:cat"),
 		faults: map[string]string{
-			"life/term": "exit code 143",
+			"life/term":  "exit code 143",
+			"life/ends":  "processes are left",
+			"life/spawn": "the server has ended",
 		}},
 
 	{name: "Python ssl", command: python("ssl_echo.py"), tls: true, faults: map[string]string{
@@ -100,7 +102,8 @@ func TestForeign(t *testing.T) {
 				t.Logf("%-17s %s %5d ms", c.ID, c.Status, c.MS)
 				fault, has := f.faults[c.ID]
 				switch {
-				case !has && c.Status != report.Pass:
+				case strings.HasSuffix(c.Actual, "too busy to decide"): // and told so: it is no verdict
+				case !has && c.Status != report.Pass && c.Status != report.Skip:
 					t.Errorf("%s: %s: expected %s; actual %s\n%s\nit printed:\n%s",
 						c.ID, c.Status, c.Expected, c.Actual, strings.Join(c.Story, "\n"), c.Output)
 				case has && (c.Status != report.Fail || !strings.Contains(c.Actual, fault)):

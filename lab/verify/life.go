@@ -384,7 +384,7 @@ var lifeChecks = []Check{
 		},
 	},
 	{
-		ID: "life/spawn", Level: report.Must, Service: "echo",
+		ID: "life/spawn", Level: report.Must, Service: "echo", Ends: true,
 		Says:   "survives that no process or thread can be made (RLIMIT_NPROC), if it makes them for its clients",
 		Causes: []string{"spawn-death"},
 		Try:    `(ulimit -u $(($(ps -u $USER -L | wc -l) + 5)); exec ./myserver PORT) & sleep 1; for i in $(seq 20); do (echo $i; sleep 3) | timeout 6 nc -N 127.0.0.1 PORT & done; sleep 7; printf 'hello\n' | timeout 2 nc -N 127.0.0.1 PORT`,
@@ -396,7 +396,8 @@ var lifeChecks = []Check{
 // ended, or that it did not within 2 s. One that waits for its last client waits
 // asleep.
 func (t *T) terminate() (subject.Ending, bool) {
-	const most, stretch, busy = 2 * time.Second, 300 * time.Millisecond, 60 // percent of one core
+	const most, more = 2 * time.Second, 2 * time.Second // to know how long it takes
+	const stretch, busy = 300 * time.Millisecond, 60    // percent of one core
 	t.Dial().Echo([]byte("I stay\n"))
 	start, before := time.Now(), t.Tree().CPU
 	t.Server.Signal(unix.SIGTERM)
@@ -412,7 +413,7 @@ func (t *T) terminate() (subject.Ending, bool) {
 	case <-t.Server.Exited():
 	case <-t.ctx.Done():
 		t.goOn()
-	case <-time.After(most + t.Wait/2 - time.Since(start)): // longer, to know how long it takes
+	case <-time.After(most + more - time.Since(start)):
 		return subject.Ending{}, false
 	}
 	took := time.Since(start).Round(10 * time.Millisecond)

@@ -16,21 +16,21 @@ import (
 )
 
 // TestRogues has the checks meet servers that are hardly any, each of them a
-// third: never does the harness hang, nor pass what it did not see, nor leave
+// third, and bytes/echo, which names the cause: never does the harness hang, nor pass what it did not see, nor leave
 // anything behind.
 func TestRogues(t *testing.T) {
 	nothingLeaks(t)
 	var rogues []broken.Server
 	for i, s := range broken.Rogues() {
 		for j, c := range verify.Checks {
-			if (i+j)%3 != 0 {
+			if (i+j)%3 != 0 && c.ID != "bytes/echo" {
 				s.Spared = append(s.Spared, c.ID)
 			}
 		}
 		rogues = append(rogues, s)
 	}
 	findings, err := broken.Hold(t.Context(), lab, rogues, verify.Options{
-		Checks: verify.Checks, Wait: 500 * time.Millisecond, Start: 20 * time.Second, Together: 8, Rounds: 1, Seed: broken.Seed,
+		Checks: verify.Checks, Wait: 500 * time.Millisecond, Start: 20 * time.Second, Together: 8, Rounds: 1, Seed: broken.Seed, All: true,
 	}, func(int) {})
 	if err != nil {
 		t.Fatal(err)

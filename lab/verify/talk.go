@@ -86,6 +86,7 @@ var talkChecks = []Check{
 		Try:    `sleep 5 | ./myserver PORT | cat & sleep 1; (printf 'hel'; sleep 0.1; printf 'lo\nand no newline') | timeout 2 nc -N 127.0.0.1 PORT`,
 		Run: func(t *T) {
 			c := t.guests(1)[0]
+			t.Phase("lines")
 			t.Type("go on\n")
 			c.ExpectString("go on\n")
 			c.SendApart([]byte("and a li"), []byte("ne in two par"), []byte("ts\n"))
