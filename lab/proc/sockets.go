@@ -179,9 +179,9 @@ func Holder(addr netip.AddrPort) (pid int, name string, ok bool) {
 
 // Listener is Holder that also tells whether anybody listens at all.
 func Listener(addr netip.AddrPort) (pid int, name string, taken bool) {
-	sockets, _ := Table(os.Getpid())
+	sockets, _ := Sockets(os.Getpid(), addr.Port(), Listen)
 	for _, socket := range sockets {
-		if socket.State != Listen || !collide(socket.Local, addr) {
+		if !collide(socket.Local, addr) {
 			continue
 		}
 		all, _ := All()

@@ -97,9 +97,6 @@ func (t *T) play(s Server, c Check) (end *verdict) {
 	t.check, t.only, t.Server = c.ID, s.Port, server
 	t.began = t.strained()
 	go t.limit(server, t.Options.patience(c))
-	if t.idle != nil {
-		go t.standAside()
-	}
 	defer func() { t.Server.Stop() }() // it may be another one by then
 	defer t.hangUp()
 	defer context.AfterFunc(t.ctx, t.hangUp)() // no read is longer than the check
@@ -145,30 +142,12 @@ func (t *T) limit(server *subject.Subject, patience time.Duration) {
 	t.cancel(errLate)
 }
 
-// standAside tells when nothing is done any more but to wait: for a while
-// nothing was sent or received, and the server slept. Neither needs a CPU then,
-// so it is the same to it whether another check has them.
+// standAside lets the next check begin: this one does nothing but wait, and the
+// server sleeps. Neither needs a CPU then, so it is the same to it whether another
+// check has them.
 func (t *T) standAside() {
-	var nap nap
-	for before := int64(0); ; {
-		select {
-		case <-time.After(40 * time.Millisecond):
-		case <-t.ctx.Done():
-			return
-		}
-		t.mu.Lock()
-		server := t.Server // not always the same
-		t.mu.Unlock()
-		calls, still := t.calls.Load(), false
-		if calls == before {
-			tree, err := server.Tree()
-			still = err == nil && asleep(tree)
-		}
-		if nap.goesOn(still) {
-			t.idle()
-			return
-		}
-		before = calls
+	if t.idle != nil {
+		t.idle()
 	}
 }
 

@@ -317,6 +317,7 @@ var lifeChecks = []Check{
 				t.Dial().Echo([]byte("hello\n"))
 			}
 			fewest := 1 << 30
+			t.standAside()
 			t.Until(fmt.Sprintf("at most %d wakeups a second", most), func() (string, bool) {
 				before := t.wakeups()
 				t.pause(stretch)
@@ -336,6 +337,7 @@ var lifeChecks = []Check{
 			spoke := t.Dial()
 			spoke.Echo([]byte("hello\n"))
 			start := time.Now()
+			t.standAside()
 			if spoke.Arrives(silence) {
 				extra := make([]byte, 1)
 				n, err := spoke.conn.Read(extra)
@@ -405,6 +407,7 @@ func (t *T) terminate() (subject.Ending, bool) {
 	select {
 	case <-t.Server.Exited():
 	case <-time.After(stretch):
+		t.standAside()
 		if share := 100 * float64(t.Tree().CPU-before) / float64(time.Since(start)); share > busy {
 			t.FailAs("busy", "to wait for its last client asleep", fmt.Sprintf("it uses %.0f %% of a core", share))
 		}

@@ -123,7 +123,7 @@ var manyChecks = []Check{
 			if t.Limit != 1 {
 				t.Phase("others")
 				other := t.bystander()
-				for range 20 {
+				for range 10 {
 					other()
 					t.pause(10 * time.Millisecond) // not all in a moment when there is room
 				}
@@ -262,7 +262,7 @@ var manyChecks = []Check{
 			if t.Limit != 1 {
 				t.Phase("others")
 				other := t.bystander()
-				for range 20 {
+				for range 10 {
 					other()
 					t.pause(10 * time.Millisecond)
 				}
@@ -287,9 +287,7 @@ var manyChecks = []Check{
 				other = t.bystander()
 			}
 			t.Tell("%s reads 4 KiB every 50 ms, %d times", slow.name, rounds)
-			if t.idle != nil {
-				t.idle() // nearly: the next check need not wait for that
-			}
+			t.standAside() // it does nearly nothing
 			for i := range rounds {
 				t.Phase("slow")
 				slow.expectQuietly(p[i*size:][:size])
@@ -368,7 +366,7 @@ var manyChecks = []Check{
 			stop := t.Chatter(max(1, t.Most(8+together)-together))
 			came := t.comeAndGo(connections, t.Most(together), always)
 			t.Tell("%s clients came and went, with FIN, %d at a time", text.Number(came), together)
-			t.pause(300 * time.Millisecond)
+			t.pause(100 * time.Millisecond)
 			stop()
 		},
 	},

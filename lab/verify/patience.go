@@ -43,6 +43,10 @@ func (p *patience) left() time.Duration {
 	if p.looks == 0 {
 		p.looks = now.looks
 	}
+	const aside = 3
+	if now.naps >= aside {
+		p.t.standAside()
+	}
 	enough := min(sleeping, int(p.t.Wait/glances*6/10))
 	if now.naps >= enough && now.looks-p.looks >= enough {
 		p.sure = true

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"slices"
@@ -91,17 +92,19 @@ type halt struct {
 	t      *T
 	figure int
 	since  time.Time     // it has not changed
-	cpu    time.Duration // what the server had used by then
+	cpu    time.Duration // what the server had used when it was first seen again
 	nap    nap
 }
 
 // at reports whether it has come to a halt at this figure. To sleep says nothing
 // while there is nothing to do.
 func (h *halt) at(figure int, todo bool) bool {
-	tree := h.t.Tree()
 	if figure != h.figure || h.since.IsZero() {
-		*h = halt{t: h.t, figure: figure, since: time.Now(), cpu: tree.CPU}
+		*h = halt{t: h.t, figure: figure, since: time.Now()}
+		return false
 	}
+	tree := h.t.Tree()
+	h.cpu = cmp.Or(h.cpu, tree.CPU)
 	return h.nap.goesOn(todo && asleep(tree)) || tree.CPU-h.cpu > time.Second || time.Since(h.since) > h.t.Wait
 }
 
