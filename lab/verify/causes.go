@@ -581,7 +581,7 @@ var Causes = []Cause{
 		Cure:  "waitpid with WNOHANG in a loop, in the handler of SIGCHLD; never a wait that sleeps, in the handler or after fork.",
 		leads: stalls,
 		shows: func(f facts) fit {
-			return when(f.shows(unaccepted, silent) && f.asleepIn("wait") && !f.asleepIn("accept", "epoll_wait", "poll"), proof)
+			return when(f.mark == "waits for a child", proof) + when(f.shows(unaccepted, silent) && f.asleepIn("wait") && !f.asleepIn("accept", "epoll_wait", "poll"), proof)
 		},
 	},
 	{

@@ -182,14 +182,20 @@ func (t *T) look(f *facts) {
 	}
 	f.zombies, f.asleep = tree.Zombies, asleep(tree)
 	f.processes = len(tree.Processes) - tree.Zombies
+	f.calls = calls(tree)
+}
+
+// calls are those in which threads of the server's sleep.
+func calls(tree proc.Tree) (all []string) {
 	for _, p := range tree.Processes {
 		threads, _ := proc.Threads(p.Pid)
 		for _, thread := range threads {
-			if call := sleepsIn(p.Pid, thread); call != "" && !slices.Contains(f.calls, call) {
-				f.calls = append(f.calls, call)
+			if call := sleepsIn(p.Pid, thread); call != "" && !slices.Contains(all, call) {
+				all = append(all, call)
 			}
 		}
 	}
+	return all
 }
 
 // sleepsIn is the call in which a thread sleeps, as far as the kernel tells: by

@@ -479,12 +479,16 @@ func (c *Client) ping(word []byte) {
 // when the first one leaves: then that is how the server is made.
 func (t *T) oneAtATime(first, second *Client) {
 	const expected = "the second client to be served while the first is silent"
+	mark := "one at a time"
+	if slices.Contains(calls(t.Tree()), "wait") {
+		mark = "waits for a child"
+	}
 	first.Close()
 	if !second.Arrives(t.Wait) {
 		t.Fail(expected, "it is not served, not even when the first has left")
 	}
 	second.ExpectString("and I am second\n")
-	t.FailAs("one at a time", expected, "it is served when the first has left, and lost nothing: "+
+	t.FailAs(mark, expected, "it is served when the first has left, and lost nothing: "+
 		"a server for one client at a time; if that is meant, declare it with --limit=1")
 }
 
