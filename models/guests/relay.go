@@ -53,7 +53,12 @@ type operator struct {
 // than the clients read.
 func (o *operator) pass(line []byte) {
 	heard := false
+	behind := o.behind
+	o.behind = map[int]bool{} // without those who have left
 	full := o.offer(line, func(id int) bool {
+		if behind[id] {
+			o.behind[id] = true
+		}
 		_, mine := session.Addressed(line, id)
 		heard = heard || mine
 		return mine
