@@ -73,17 +73,9 @@ var backlog = Experiment{
 				r.Row("the next one's connect() took", last.took)
 				r.Row("the same with tcp_abort_on_overflow", answer)
 				r.Row("connected with tcp_syncookies 0, 1, 2", strings.Join(cookies, ", "))
-				saw := None
-				switch {
-				case open != established || overflows == 0 || !same:
-				case open == length:
-					saw = 0
-				case open == length+1:
-					saw = 1
-				case open == most:
-					saw = 2
-				case open == 0:
-					saw = 3
+				saw := which(open == length, open == length+1, open == most, open == 0)
+				if open != established || overflows == 0 || !same {
+					saw = None
 				}
 				return saw, fmt.Sprintf("With a backlog of %d, %d were connected, and the next client's SYN got no answer: the kernel counted %d of them in ListenOverflows. Room was made then, but its connect() took %s in all and returned %s after that: it had to send its SYN again.",
 					length, open, overflows, Took(last.took), Took(time.Since(made)))

@@ -59,15 +59,7 @@ var blindWhileTyping = Experiment{
 				r.Row("sees it after", after)
 				r.Row("first send after FIN", first)
 				r.Row("second send", second)
-				saw := None
-				switch {
-				case !seen:
-					saw = 2
-				case after < thinks/2:
-					saw = 0
-				case after >= thinks:
-					saw = 1
-				}
+				saw := which(seen && after < thinks/2, seen && after >= thinks, !seen)
 				return saw, fmt.Sprintf("The server left, and the client saw it %s later; the user had thought for %s. The first send after a FIN says %s, the second %s.", Took(after), Took(thinks), first, second)
 			},
 		}

@@ -68,15 +68,9 @@ var coordinatedOmission = Experiment{
 				}
 				r.histogram("waits for each answer", closed, slow(closed))
 				r.histogram("has a plan", open, slow(open))
-				saw := None
-				switch n := slow(closed); {
-				case n == 1:
-					saw = 0
-				case n > closed.TotalCount()/2:
-					saw = 2
-				case n > int64(due)/2:
-					saw = 1
-				}
+				late := slow(closed)
+				most := late > closed.TotalCount()/2
+				saw := which(late == 1, late > int64(due)/2 && !most, most)
 				return saw, fmt.Sprintf("The client that waits found %d of %d requests slow, and a mean of %s. By the plan %d of %d were slow, and the mean is %s.",
 					slow(closed), closed.TotalCount(), Took(micro(closed.Mean())), slow(open), open.TotalCount(), Took(micro(open.Mean())))
 			},

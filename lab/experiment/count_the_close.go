@@ -68,17 +68,13 @@ var countTheClose = Experiment{
 					counts = append(counts, fmt.Sprint(len(closing)))
 				}
 				r.Columns("segments", "which")
-				saw := None
-				switch got := strings.Join(counts, " "); {
-				case got == "4 4 4 4":
-					saw = 0
-				case strings.HasPrefix(got, "3 4 ") && counts[2] > "4" && counts[3] == "1":
-					saw = 1
-				case got == "2 2 2 2":
-					saw = 2
-				case got == "3 3 3 1":
-					saw = 3
-				}
+				got := strings.Join(counts, " ")
+				saw := which(
+					got == "4 4 4 4",
+					strings.HasPrefix(got, "3 4 ") && counts[2] > "4" && counts[3] == "1",
+					got == "2 2 2 2",
+					got == "3 3 3 1",
+				)
 				return saw, fmt.Sprintf("The prompt close took %s segments, the late one %s, the one with an answer between %s, the reset %s.", counts[0], counts[1], counts[2], counts[3])
 			},
 		}

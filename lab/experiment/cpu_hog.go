@@ -49,15 +49,7 @@ var cpuHog = Experiment{
 				}
 				one, two := took[r.Models[0]], took[r.Models[1]]
 				late := func(t time.Duration) bool { return t > work*3/2 }
-				saw := None
-				switch {
-				case !late(one) && !late(two):
-					saw = 0
-				case late(one) && !late(two):
-					saw = 1
-				case late(one) && late(two):
-					saw = 2
-				}
+				saw := which(!late(one) && !late(two), late(one) && !late(two), late(one) && late(two))
 				return saw, fmt.Sprintf("With two cores both had their answers after %s from %s, and after %s from %s; to compute one takes %s. (The best of three.)", Took(one), r.Models[0], Took(two), r.Models[1], Took(work))
 			},
 		}

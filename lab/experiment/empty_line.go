@@ -44,15 +44,7 @@ var emptyLine = Experiment{
 				r.Columns("after Enter alone")
 				r.Row("the server's recv says", said)
 				r.Row("the client sleeps in recv", map[bool]string{true: "yes", false: "no"}[asleep])
-				saw := None
-				switch {
-				case said == "0":
-					saw = 1
-				case said == "nothing" && asleep:
-					saw = 2
-				case said == "1 bytes":
-					saw = 0
-				}
+				saw := which(said == "1 bytes", said == "0", said == "nothing" && asleep)
 				return saw, fmt.Sprintf("In 500 ms the server's recv said: %s. The client %s in recv.", said, map[bool]string{true: "slept", false: "did not sleep"}[asleep])
 			},
 		}

@@ -56,6 +56,10 @@ type Choice struct {
 // None is what Run returns when it saw none of the answers.
 const None = -1
 
+// which is the first answer that is true; None if none is. The answers are in
+// the order of Says.
+func which(answers ...bool) int { return slices.Index(answers, true) }
+
 // All are the experiments, by lesson.
 var All = []Experiment{
 	waitingRoom, halfLine, cpuHog, scanCost, blindWhileTyping, emptyLine, stdioAndSelect,

@@ -66,17 +66,13 @@ var finOrRst = Experiment{
 						kept++
 					}
 				}
-				saw := None
-				switch got := strings.Join(resets, " "); {
-				case got == "close, unread SO_LINGER 0" && kept == len(ways):
-					saw = 0
-				case got == "close, unread SO_LINGER 0":
-					saw = 1
-				case got == "kill −9":
-					saw = 2
-				case got == "":
-					saw = 3
-				}
+				got := strings.Join(resets, " ")
+				saw := which(
+					got == "close, unread SO_LINGER 0" && kept == len(ways),
+					got == "close, unread SO_LINGER 0",
+					got == "kill −9",
+					got == "",
+				)
 				return saw, fmt.Sprintf("RST was sent by %s. After it the other end's recv said: %s.", list(resets), after)
 			},
 		}

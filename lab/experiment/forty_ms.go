@@ -75,15 +75,11 @@ var fortyMS = Experiment{
 				nagle, nodelay, writev := turn(false, false), turn(true, false), turn(false, true)
 				r.Columns("two writes", "TCP_NODELAY", "one writev")
 				r.Row("median of a turn", nagle, nodelay, writev)
-				saw := None
-				switch {
-				case nagle < 5*time.Millisecond:
-					saw = 0
-				case nagle > 30*time.Millisecond && nagle < 100*time.Millisecond && nodelay < nagle/4:
-					saw = 1
-				case nagle >= 150*time.Millisecond:
-					saw = 2
-				}
+				saw := which(
+					nagle < 5*time.Millisecond,
+					nagle > 30*time.Millisecond && nagle < 100*time.Millisecond && nodelay < nagle/4,
+					nagle >= 150*time.Millisecond,
+				)
 				return saw, fmt.Sprintf("Two writes and a read took %s; with TCP_NODELAY %s; with one writev %s.", Took(nagle), Took(nodelay), Took(writev))
 			},
 		}

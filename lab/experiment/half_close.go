@@ -42,15 +42,7 @@ var halfClose = Experiment{
 					return len(got)
 				}
 				got := see(r.Wrong(r.bug))
-				saw := None
-				switch {
-				case got == size:
-					saw = 0
-				case got > 0:
-					saw = 1
-				case got == 0:
-					saw = 2
-				}
+				saw := which(got == size, got > 0, got == 0)
 				r.Servers(nil, func(s *Server) { see(s) })
 				return saw, fmt.Sprintf("%d KiB of %d came back; %d KiB are lost.", got>>10, size>>10, (size-got)>>10)
 			},

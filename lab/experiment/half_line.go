@@ -26,7 +26,7 @@ var halfLine = Experiment{
 				{"everybody, as long as client 1 thinks", ""},
 			},
 			Right: 2, Mended: 0,
-			Run: func(r *Run) (saw int, sentence string) {
+			Run: func(r *Run) (int, string) {
 				see := func(s *Server) (waited int, slowest time.Duration) {
 					one := s.Dial()
 					one.Send("hel")
@@ -54,16 +54,9 @@ var halfLine = Experiment{
 					return waited, slowest
 				}
 				waited, slowest := see(r.Wrong(r.bug))
-				saw = None
-				switch waited {
-				case 0:
-					saw = 0
-				case others:
-					saw = 2
-				}
-				sentence = fmt.Sprintf("%d of %d others waited; the slowest answer took %s, and client 1 thought for %s.", waited, others, Took(slowest), Took(thinks))
+				sentence := fmt.Sprintf("%d of %d others waited; the slowest answer took %s, and client 1 thought for %s.", waited, others, Took(slowest), Took(thinks))
 				r.Servers(nil, func(s *Server) { see(s) })
-				return saw, sentence
+				return which(waited == 0, false, waited == others), sentence
 			},
 		}
 	},

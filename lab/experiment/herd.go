@@ -50,15 +50,8 @@ var herd = Experiment{
 					r.Column(way, "woken for one client", woken[way], "most clients at one", shares[7], "least", shares[0])
 					s.Stop()
 				}
-				saw := None
-				switch n := woken[how]; {
-				case n < 1.6:
-					saw = 0
-				case n > 4:
-					saw = 1
-				case n < 2.5:
-					saw = 2
-				}
+				n := woken[how]
+				saw := which(n < 1.6, n > 4, n < 2.5)
 				return saw, fmt.Sprintf("For one client %s workers of 8 were woken in %s, and %s in accept. (The mean of %d clients.)", show(woken[how]), call, show(woken["accept"]), clients)
 			},
 		}

@@ -58,15 +58,7 @@ var leakedDup = Experiment{
 				r.Row("the client's end is", client)
 				r.Row("the server's end is", server)
 				r.Row("descriptors of the parent", fmt.Sprintf("%d, before: %d", files, before))
-				saw := None
-				switch {
-				case said == "0":
-					saw = 0
-				case said == "nothing, for 300 ms":
-					saw = 1
-				case said == "−1 ECONNRESET":
-					saw = 2
-				}
+				saw := which(said == "0", said == "nothing, for 300 ms", said == "−1 ECONNRESET")
 				return saw, fmt.Sprintf("recv said: %s. The client is in %s, the server's end in %s, and the parent has %d descriptors more than before.", said, client, server, files-before)
 			},
 		}

@@ -47,15 +47,8 @@ var operatorEOF = Experiment{
 				r.Row("bytes in all", len(text))
 				r.Row("of them no text", fmt.Sprintf("%d NUL", strings.Count(text, "\x00")))
 				r.Row("CPU of the server", fmt.Sprintf("%.0f %% of a core", 100*cpu))
-				saw := None
-				switch {
-				case strings.HasSuffix(text, "FIN"):
-					saw = 1
-				case times == 1:
-					saw = 0
-				case times > 10:
-					saw = 2
-				}
+				left := strings.HasSuffix(text, "FIN")
+				saw := which(!left && times == 1, left, times > 10)
 				return saw, fmt.Sprintf("The client got the line %d times, %.1f MB in all, most of it NUL bytes; the server used %.0f %% of a core.", times, float64(len(text))/1e6, 100*cpu)
 			},
 		}

@@ -61,14 +61,8 @@ var outOfDescriptors = Experiment{
 					}
 					r.Column(name, "failing accepts a second", int(float64(failed)/0.6), "CPU", fmt.Sprintf("%.0f %% of a core", 100*cpu), "who waits first is", fate)
 					if how == "" {
-						switch {
-						case fate == "turned away":
-							saw = 2
-						case wanted < 0.1 && failed < 10:
-							saw = 0
-						case wanted > 0.4 && failed > 1000:
-							saw = 1
-						}
+						away := fate == "turned away"
+						saw = which(!away && wanted < 0.1 && failed < 10, !away && wanted > 0.4 && failed > 1000, away)
 						sentence = fmt.Sprintf("accept failed %s times in 0.6 s, and the server used %.0f %% of a core; who waits was %s.", text.Number(failed), 100*cpu, fate)
 					}
 					s.Stop()

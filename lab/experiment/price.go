@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,12 +53,7 @@ var price = Experiment{
 						most, dearest = each, model
 					}
 				})
-				saw := map[string]int{"process": 0, "thread": 1, "goroutine": 2, "select": 3}
-				choice, known := saw[dearest]
-				if !known {
-					choice = None
-				}
-				return choice, "KiB for each silent client:" + strings.TrimSuffix(costs, ",") + "."
+				return slices.Index([]string{"process", "thread", "goroutine", "select"}, dearest), "KiB for each silent client:" + strings.TrimSuffix(costs, ",") + "."
 			},
 		}
 	},

@@ -53,17 +53,7 @@ var runawayChild = Experiment{
 				r.Row("cores in use", fmt.Sprintf("%.1f of %d", cpu, runtime.NumCPU()))
 				r.Row("accept failed, in 0.7 s", fmt.Sprintf("some %s times", text.Number(failed)))
 				r.Row("its error", why)
-				saw := None
-				switch {
-				case left == 0:
-					saw = 0
-				case dead == left:
-					saw = 1
-				case failed == 0 && wanted < 0.1:
-					saw = 2
-				case failed > 0 && wanted > 0.5:
-					saw = 3
-				}
+				saw := which(left == 0, dead == left, failed == 0 && wanted < 0.1, failed > 0 && wanted > 0.5)
 				return saw, fmt.Sprintf("%s left. There are %s, %d of them zombies, which use %.1f cores; accept failed some %s times in 0.7 s (%s).", text.Count(n, "client"), text.Count(left, "child", "children"), dead, cpu, text.Number(failed), why)
 			},
 		}

@@ -3,6 +3,7 @@ package experiment
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 )
@@ -58,11 +59,8 @@ var scanCost = Experiment{
 						"costs twice as much", double)
 					sentence += fmt.Sprintf("%s: %.1f µs + %.1f ns for each silent client. ", model, base, 1000*each)
 				})
-				saw := map[string]int{"": 0, "select": 1, "select poll": 2, "select poll epoll": 3}
-				if choice, known := saw[strings.Join(grew, " ")]; known {
-					return choice, strings.TrimSpace(sentence)
-				}
-				return None, strings.TrimSpace(sentence)
+				answers := []string{"", "select", "select poll", "select poll epoll"}
+				return slices.Index(answers, strings.Join(grew, " ")), strings.TrimSpace(sentence)
 			},
 		}
 	},

@@ -32,15 +32,8 @@ var sharedList = Experiment{
 				lost, twice, died := broadcast(r, r.Wrong(r.bug), stay)
 				r.Column("list", "lines lost", lost, "lines doubled", twice, "data races reported", races(r, stay))
 				heard := first(r)
-				saw := None
-				switch {
-				case died:
-					saw = 2
-				case lost+twice > 0:
-					saw = 1
-				default:
-					saw = 0
-				}
+				wrong := lost+twice > 0
+				saw := which(!died && !wrong, !died && wrong, died)
 				return saw, fmt.Sprintf("Of %d lines to each of %d clients %d were lost and %d came twice. (Another bug of the same program: it clears the line inside the loop; then %d of 4 clients hear the operator.)", lines, stay, lost, twice, heard)
 			},
 		}

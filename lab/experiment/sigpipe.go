@@ -52,13 +52,7 @@ var sigpipe = Experiment{
 					return how, lost
 				}
 				how, lost := see(r.Wrong(r.bug))
-				saw := None
-				switch {
-				case how == "lives" && lost == 0:
-					saw = 0
-				case how != "lives" && lost == stay:
-					saw = 1
-				}
+				saw := which(how == "lives" && lost == 0, how != "lives" && lost == stay)
 				r.Servers(nil, func(s *Server) { see(s) })
 				return saw, fmt.Sprintf("One client left while it was answered. The process %s, and %d of %d other clients lost their connections.", how, lost, stay)
 			},

@@ -64,15 +64,7 @@ var slowReader = Experiment{
 					return answered, grew
 				}
 				answered, grew := see(r.Wrong(r.bug))
-				saw := None
-				switch {
-				case answered && grew < 3<<20:
-					saw = 0
-				case !answered:
-					saw = 1
-				case grew > 3<<20:
-					saw = 2
-				}
+				saw := which(answered && grew < 3<<20, !answered, grew > 3<<20)
 				see(r.Broken("keeps-everything"))
 				r.Servers(nil, func(s *Server) { see(s) })
 				return saw, fmt.Sprintf("Client 2 was %s within 1 s. The server's memory grew by %.1f MB.", map[bool]string{true: "answered", false: "not answered"}[answered], float64(grew)/(1<<20))

@@ -46,15 +46,7 @@ var stdioAndSelect = Experiment{
 				r.Row(fmt.Sprintf("after %d lines", n), strings.ReplaceAll(strings.TrimSpace(got), "\n", " · "))
 				r.Row("in the client's buffer", fmt.Sprintf("%d bytes; it %s in select", len(pasted)-len(got), map[bool]string{true: "sleeps", false: "does not sleep"}[asleep]))
 				r.Row("after one more line", strings.ReplaceAll(strings.TrimSpace(later), "\n", " · "))
-				saw := None
-				switch first {
-				case n:
-					saw = 0
-				case 1:
-					saw = 1
-				case 0:
-					saw = 2
-				}
+				saw := which(first == n, first == 1, first == 0)
 				return saw, fmt.Sprintf("%d of %d lines arrived, and %d bytes stayed in the client's buffer. When one more line was typed, %d lines came.", first, n, len(pasted)-len(got), strings.Count(later, "\n"))
 			},
 		}

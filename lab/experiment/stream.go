@@ -3,6 +3,7 @@ package experiment
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 )
@@ -54,12 +55,7 @@ var stream = Experiment{
 					s.Stop()
 				}
 				r.Columns(name)
-				saw := map[int]int{4: 0, 3: 1, 1: 2, 0: 3}
-				choice, known := saw[noticed]
-				if !known {
-					choice = None
-				}
-				return choice, fmt.Sprintf("%s noticed %d of the 4.", name, noticed)
+				return slices.Index([]int{4, 3, 1, 0}, noticed), fmt.Sprintf("%s noticed %d of the 4.", name, noticed)
 			},
 		}
 	},

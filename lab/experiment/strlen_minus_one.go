@@ -42,15 +42,7 @@ var strlenMinusOne = Experiment{
 				r.Row("length asked for", fmt.Sprintf("%d", asked))
 				r.Row("returned", n)
 				r.Row("bytes behind buf overwritten", hurt)
-				saw := None
-				switch {
-				case n == 1023 && hurt == 0:
-					saw = 0
-				case n <= 0:
-					saw = 1
-				case n > 1024 && hurt == n-1024:
-					saw = 2
-				}
+				saw := which(n == 1023 && hurt == 0, n <= 0, n > 1024 && hurt == n-1024)
 				return saw, fmt.Sprintf("The length asked for was %d. recv wrote %d bytes, %d of them behind the buffer.", asked, n, hurt)
 			},
 		}

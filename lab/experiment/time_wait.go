@@ -45,15 +45,8 @@ var timeWait = Experiment{
 					}
 				}
 				r.Columns("TIME-WAIT", "bind")
-				saw := None
-				switch {
-				case asked == nil && remains > 0:
-					saw = 0
-				case asked == unix.EADDRINUSE && remains > 0:
-					saw = 1
-				case asked == unix.EADDRINUSE:
-					saw = 2
-				}
+				inUse := asked == unix.EADDRINUSE
+				saw := which(asked == nil && remains > 0, inUse && remains > 0, inUse)
 				return saw, fmt.Sprintf("The server had listened %s the option and closed first: its end was in TIME-WAIT for another %s, and bind with the option: %s.", word[old], Took(remains), result(asked))
 			},
 		}

@@ -39,15 +39,7 @@ var timeoutLeft = Experiment{
 				r.Row("left of it after 1/3", fmt.Sprintf("%d ms", left))
 				r.Row("lines in the next second", n)
 				r.Row("CPU", fmt.Sprintf("%.0f %% of a core", 100*cpu))
-				saw := None
-				switch {
-				case n > 1000:
-					saw = 2
-				case n <= 1:
-					saw = 1
-				case n >= 1000/ms-2 && n <= 1000/ms+1:
-					saw = 0
-				}
+				saw := which(n > 1 && n >= 1000/ms-2 && n <= 1000/ms+1, n <= 1, n > 1000)
 				return saw, fmt.Sprintf("After a client had come, %d ms of the timeout were left. Then the server printed %s lines in a second, with %.0f %% of a core.", left, map[bool]string{true: "more than 1000", false: fmt.Sprint(n)}[n > 1000], 100*cpu)
 			},
 		}

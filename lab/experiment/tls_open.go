@@ -73,17 +73,12 @@ var tlsOpen = Experiment{
 				again, againBytes := open("resumed", nil, asks, addr)
 				_, mutualBytes := open("mutual", mutual, &tls.Config{RootCAs: trusted, ServerName: classroom, Certificates: []tls.Certificate{client}}, "")
 				old, _ := open("TLS 1.2", serverConfig, &tls.Config{RootCAs: trusted, ServerName: classroom, MaxVersion: tls.VersionTLS12}, "")
-				saw := None
-				switch {
-				case full == 2 && again == 1:
-					saw = 0
-				case full == 1 && again == 1 && againBytes < fullBytes:
-					saw = 1
-				case full == 1 && again == 0:
-					saw = 2
-				case full == 0:
-					saw = 3
-				}
+				saw := which(
+					full == 2 && again == 1,
+					full == 1 && again == 1 && againBytes < fullBytes,
+					full == 1 && again == 0,
+					full == 0,
+				)
 				return saw, fmt.Sprintf("TLS added %d round trip and %d bytes; resumed %d and %d bytes; with certificates of both %d bytes; TLS 1.2 added %d round trips.", full, fullBytes, again, againBytes, mutualBytes, old)
 			},
 		}

@@ -65,17 +65,13 @@ var tlsTruncation = Experiment{
 				see("lab chat, cut between records", chat.Shown(), screen+", "+how)
 				r.Columns("lines", "the reader is told")
 				noticed := func(name string) bool { return told[name] != "the end" && !strings.HasPrefix(told[name], "an end") }
-				saw := None
-				switch inside, between, tcp := noticed("TLS, cut inside a record"), noticed("TLS, cut between records"), noticed("TCP, cut after line 1"); {
-				case !inside && !between:
-					saw = 0
-				case tcp:
-					saw = 3
-				case inside && between:
-					saw = 1
-				case inside && noticed("lab chat, cut between records"):
-					saw = 2
-				}
+				inside, between, tcp := noticed("TLS, cut inside a record"), noticed("TLS, cut between records"), noticed("TCP, cut after line 1")
+				saw := which(
+					!inside && !between,
+					inside && between && !tcp,
+					inside && !tcp && noticed("lab chat, cut between records"),
+					tcp,
+				)
 				return saw, fmt.Sprintf("By TCP the reader was told: %s. By TLS, cut inside a record: %s; between records: %s. lab chat, which looks for close_notify, said: %s.",
 					told["TCP, cut after line 1"], told["TLS, cut inside a record"], told["TLS, cut between records"], told["lab chat, cut between records"])
 			},

@@ -63,14 +63,7 @@ var waitingRoom = Experiment{
 					if early {
 						return // this server serves both
 					}
-					switch {
-					case !there:
-						saw = 0
-					case fd < 0 && end.Inode == 0 && end.Unread == waits && came:
-						saw = 1
-					case fd >= 0:
-						saw = 2
-					}
+					saw = which(!there, fd < 0 && end.Inode == 0 && end.Unread == waits && came, fd >= 0)
 					sentence = fmt.Sprintf("With %s client 2 was %v after %s, in no program's hands (inode %d). The kernel held its %d bytes, and the answer came after %s: client 1 stayed for %s.",
 						s.Name, end.State, Took(connected), end.Inode, end.Unread, Took(answered), Took(stays))
 				})

@@ -71,15 +71,7 @@ var wall1024 = Experiment{
 				r.Row("refused", refused, 0)
 				r.Row("bits set behind the set", hurt, 0)
 				r.Row("waiting to be accepted", 0, waiting)
-				saw := None
-				switch {
-				case hurt > 0:
-					saw = 2
-				case refused > 0:
-					saw = 0
-				default:
-					saw = 1
-				}
+				saw := which(hurt == 0 && refused > 0, hurt == 0 && refused == 0, hurt > 0)
 				return saw, fmt.Sprintf("Of the %d clients, %d were refused, and %d bits behind the set were overwritten. Our page served %d of %d and let %d wait.", clients, refused, hurt, many-waiting, many, waiting)
 			},
 		}

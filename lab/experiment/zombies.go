@@ -55,17 +55,7 @@ var zombies = Experiment{
 				z := left(name, r.Wrong(r.bug))
 				left("wait in a loop", start("-DREPAIRED"))
 				left("SIGCHLD ignored", start("-DIGNORED"))
-				saw := None
-				switch z {
-				case 0:
-					saw = 0
-				case 1:
-					saw = 1
-				case n - 1:
-					saw = 2
-				case n:
-					saw = 3
-				}
+				saw := which(z == 0, z == 1, z == n-1, z == n)
 				return saw, fmt.Sprintf("%d children ended, and %d stayed zombies.", n, z)
 			},
 		}
