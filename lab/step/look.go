@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"socketlab/lab/proc"
+	"socketlab/lab/text"
 	"socketlab/models/sys"
 )
 
@@ -106,11 +107,11 @@ func (s *Stepper) guests() (all []string) {
 		if end.Inode != 0 {
 			continue
 		}
-		text := "a client waits in the queue"
+		waits := "a client waits in the queue"
 		if end.Unread > 0 {
-			text += ", " + bytesSent(end.Unread)
+			waits += ", sent " + text.Count(end.Unread, "byte")
 		}
-		all = append(all, text)
+		all = append(all, waits)
 	}
 	if len(all) == 0 {
 		return []string{"no clients"}
@@ -172,24 +173,17 @@ func (a *actor) sleeping() bool {
 func whatDoes(s proc.Socket) string {
 	switch {
 	case s.State == proc.CloseWait && s.Unread > 0:
-		return bytesSent(s.Unread) + " and FIN, unread"
+		return "sent " + text.Count(s.Unread, "byte") + " and FIN, unread"
 	case s.State == proc.CloseWait:
 		return "sent FIN"
 	case s.State != proc.Established:
 		return "is closing"
 	case s.Unread > 0:
-		return bytesSent(s.Unread) + ", unread"
+		return "sent " + text.Count(s.Unread, "byte") + ", unread"
 	case s.Unsent > 0:
 		return "does not read: " + strconv.Itoa(s.Unsent) + " bytes are under way"
 	}
 	return "idle"
-}
-
-func bytesSent(n int) string {
-	if n == 1 {
-		return "sent 1 byte"
-	}
-	return "sent " + strconv.Itoa(n) + " bytes"
 }
 
 // sockets are the server's ends of the connections of a port.

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -280,18 +281,9 @@ func (s *Stepper) ends(pid int) {
 	if s.asked != nil && gone(s.asked) {
 		s.asked = nil
 	}
-	s.held = without(s.held, gone)
-	s.actors = without(s.actors, gone)
+	s.held = slices.DeleteFunc(s.held, gone)
+	s.actors = slices.DeleteFunc(s.actors, gone)
 	s.closes(func(at place) bool { return at.pid == pid })
-}
-
-func without(all []*actor, gone func(*actor) bool) (left []*actor) {
-	for _, a := range all {
-		if !gone(a) {
-			left = append(left, a)
-		}
-	}
-	return left
 }
 
 // onPage reports whether a call stands on a page, and not around it.
