@@ -17,6 +17,7 @@ import (
 	"socketlab/lab/report"
 	"socketlab/lab/subject"
 	"socketlab/models"
+	"socketlab/models/serve/server"
 )
 
 type liveCmd struct {
@@ -97,14 +98,14 @@ func (cmd *liveCmd) Run() error {
 		fmt.Fprintf(os.Stderr, "plays %s, without a browser\n", cmd.Scene)
 		r, err := live.Play(ctx, o, pause)
 		if ctx.Err() != nil {
-			return interrupted{}
+			return interrupted
 		}
 		if err != nil {
 			return err
 		}
 		return cmd.export(r)
 	}
-	r, err := live.Watch(ctx, o, live.Place{Listen: cmd.Listen, Open: cmd.Open}, cmd.announce)
+	r, err := live.Watch(ctx, o, cmd.place(), cmd.announce)
 	if err != nil || cmd.Export == "" {
 		return err
 	}
@@ -164,7 +165,7 @@ func (cmd *liveCmd) replay() error {
 	}
 	ctx, stop := untilInterrupt()
 	defer stop()
-	return live.Replay(ctx, r, live.Place{Listen: cmd.Listen, Open: cmd.Open}, cmd.announce)
+	return live.Replay(ctx, r, cmd.place(), cmd.announce)
 }
 
 func (cmd *liveCmd) export(r live.Recording) error {
@@ -177,6 +178,11 @@ func (cmd *liveCmd) export(r live.Recording) error {
 	}
 	fmt.Fprintf(os.Stderr, "%s: %d events, opens in any browser\n", cmd.Export, len(r.Events))
 	return nil
+}
+
+// place is where the page is to be.
+func (cmd *liveCmd) place() live.Place {
+	return live.Place{Listen: cmd.Listen, Open: cmd.Open, Addresses: server.Addresses()}
 }
 
 // announce says where the page is, and opens it where somebody can see it.

@@ -28,40 +28,59 @@ type Options struct {
 	Record  string            // the file to record to; "": none
 }
 
+// newControl starts the servers, and a lesson about them. The servers run freely, or
+// each of our models waits before its next call.
+func newControl(ctx context.Context, o Options) (*control, error) {
+	l, err := newLesson(o)
+	if err != nil {
+		return nil, err
+	}
+	stream, err := trace.Open(ctx, o.Servers, trace.StreamOptions{Hold: true})
+	if err != nil {
+		return nil, errors.Join(err, l.closeFile())
+	}
+	c := &control{lesson: l, stream: stream}
+	first := pacing{Mode: run}
+	if o.Step {
+		first.Mode = oneStep
+	}
+	err = c.pace(first)
+	if err == nil && o.Scene != "" {
+		err = c.choose(o.Scene)
+	}
+	if err != nil {
+		_, err = c.finish(err)
+	}
+	return c, err
+}
+
+// finish ends the servers, and returns what was seen.
+func (c *control) finish(errs ...error) (Recording, error) {
+	errs = append(errs, c.stream.Close(), c.lesson.closeFile())
+	return c.lesson.recording(), errors.Join(errs...)
+}
+
 // Watch starts the servers and serves the page, until the context ends. Begins
 // is called when the page can be opened. It returns what was seen.
 func Watch(ctx context.Context, o Options, at Place, begins func(Addresses)) (Recording, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	l, err := newLesson(o)
+	c, err := newControl(ctx, o)
 	if err != nil {
 		return Recording{}, err
 	}
-	defer l.closeFile()
-	stream, err := trace.Open(ctx, o.Servers, trace.StreamOptions{Hold: true})
-	if err != nil {
-		return Recording{}, err
-	}
-	c := &control{lesson: l, stream: stream}
-	c.pace(pacing{Mode: firstMode(o.Step)})
-	site := newSite(l, c, at.Open)
+	site := newSite(c.lesson, c, at.Open)
 	addresses, err := site.listen(at)
 	if err != nil {
-		return Recording{}, errors.Join(err, stream.Close())
+		return c.finish(err)
 	}
-	if o.Scene != "" {
-		err = c.choose(o.Scene)
-	}
-	if err == nil {
-		begins(addresses)
-		go c.watchCost(ctx)
-		go c.release(ctx)
-		err = stream.Run(ctx, l.tell)
-	}
+	begins(addresses)
+	go c.watchCost(ctx)
+	go c.release(ctx)
+	err = c.stream.Run(ctx, c.lesson.tell)
 	cancel()
-	l.end()
-	err = errors.Join(err, site.close(), stream.Close(), l.closeFile())
-	return l.recording(), err
+	c.lesson.end()
+	return c.finish(err, site.close())
 }
 
 // Play plays a scene without a browser, from its first step to its last, and
@@ -69,18 +88,10 @@ func Watch(ctx context.Context, o Options, at Place, begins func(Addresses)) (Re
 func Play(ctx context.Context, o Options, pause time.Duration) (Recording, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	l, err := newLesson(o)
+	o.Step = false
+	c, err := newControl(ctx, o)
 	if err != nil {
 		return Recording{}, err
-	}
-	stream, err := trace.Open(ctx, o.Servers, trace.StreamOptions{Hold: true})
-	if err != nil {
-		return Recording{}, err
-	}
-	c := &control{lesson: l, stream: stream}
-	c.pace(pacing{Mode: run})
-	if err := c.choose(o.Scene); err != nil {
-		return Recording{}, errors.Join(err, stream.Close())
 	}
 	go c.watchCost(ctx)
 	go func() {
@@ -97,10 +108,7 @@ func Play(ctx context.Context, o Options, pause time.Duration) (Recording, error
 		}
 		<-tick.C
 	}()
-	err = stream.Run(ctx, l.tell)
-	l.end()
-	err = errors.Join(err, stream.Close(), l.closeFile())
-	return l.recording(), err
+	return c.finish(c.stream.Run(ctx, c.lesson.tell))
 }
 
 // Replay serves the page of a recording until the context ends.
@@ -116,11 +124,4 @@ func Replay(ctx context.Context, r Recording, at Place, begins func(Addresses)) 
 	<-ctx.Done()
 	l.end()
 	return site.close()
-}
-
-func firstMode(step bool) mode {
-	if step {
-		return oneStep
-	}
-	return run
 }

@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,8 +23,9 @@ var assets embed.FS
 
 // A Place is where the page is.
 type Place struct {
-	Listen string // an address of this machine, such as 127.0.0.1:0
-	Open   bool   // other machines may look at it, and vote
+	Listen    string   // an address of this machine, such as 127.0.0.1:0
+	Open      bool     // other machines may look at it, and vote
+	Addresses []string // under which other machines reach this one
 }
 
 // Addresses are under which the page is found.
@@ -76,8 +76,8 @@ func (s *site) listen(at Place) (Addresses, error) {
 	s.hosts = []string{local, net.JoinHostPort("localhost", port)}
 	found := Addresses{Teacher: "http://" + local + "/" + s.teacher + "/"}
 	if here.Addr().IsUnspecified() {
-		for _, a := range reachable() {
-			s.hosts = append(s.hosts, net.JoinHostPort(a.String(), port))
+		for _, ip := range at.Addresses {
+			s.hosts = append(s.hosts, net.JoinHostPort(ip, port))
 		}
 	} else {
 		s.hosts = append(s.hosts, here.String())
@@ -91,18 +91,6 @@ func (s *site) listen(at Place) (Addresses, error) {
 	}
 	go s.server.Serve(listener)
 	return found, nil
-}
-
-// reachable are this machine's addresses on a network.
-func reachable() (found []netip.Addr) {
-	addrs, _ := net.InterfaceAddrs()
-	for _, a := range addrs {
-		prefix, err := netip.ParsePrefix(a.String())
-		if err == nil && prefix.Addr().IsGlobalUnicast() {
-			found = append(found, prefix.Addr())
-		}
-	}
-	return found
 }
 
 // close ends all answers. The lesson is over by then, so that they end.

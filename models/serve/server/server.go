@@ -186,7 +186,7 @@ func (s *Server) announce(addr netip.AddrPort) {
 // reachable are the addresses under which other machines may reach a port.
 func reachable(port uint16) []string {
 	var found []string
-	for _, ip := range addresses() {
+	for _, ip := range Addresses() {
 		found = append(found, net.JoinHostPort(ip, fmt.Sprint(port)))
 	}
 	if len(found) == 0 {
@@ -195,8 +195,8 @@ func reachable(port uint16) []string {
 	return found
 }
 
-// addresses are those of this machine in networks.
-func addresses() (found []string) {
+// Addresses are those under which other machines reach this one.
+func Addresses() (found []string) {
 	addrs, _ := net.InterfaceAddrs()
 	for _, a := range addrs {
 		if network, ok := a.(*net.IPNet); ok && network.IP.IsGlobalUnicast() {
@@ -212,7 +212,7 @@ func (s *Server) Hosts() []string {
 	switch at := s.Addr.Addr(); {
 	case at.IsUnspecified():
 		name, _ := os.Hostname()
-		hosts = append(hosts, append(addresses(), name)...)
+		hosts = append(hosts, append(Addresses(), name)...)
 	case !slices.Contains(hosts, at.String()):
 		hosts = append(hosts, at.String())
 	}
