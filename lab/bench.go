@@ -162,9 +162,9 @@ func (cmd *benchCmd) Run(color colorFlag) error {
 	}
 	switch {
 	case result.Partial:
-		return interrupted{}
+		return interrupted
 	case result.Failed():
-		return failed{}
+		return failed
 	}
 	return nil
 }
@@ -222,7 +222,7 @@ func (cmd *benchCmd) handshakes(ctx context.Context) error {
 	var table bytes.Buffer
 	err := bench.Handshakes(ctx, &table, servers, 8, cmd.Rounds, cmd.Duration)
 	if ctx.Err() != nil {
-		return interrupted{}
+		return interrupted
 	}
 	if err != nil {
 		return err

@@ -67,7 +67,7 @@ func (cmd *verifyCmd) tryChecks(checks []verify.Check) error {
 	line.clear()
 	switch {
 	case ctx.Err() != nil:
-		return interrupted{}
+		return interrupted
 	case err != nil:
 		return err
 	}
@@ -85,7 +85,7 @@ func (cmd *verifyCmd) tryChecks(checks []verify.Check) error {
 		})
 	}
 	if err == nil && surprises > 0 {
-		err = failed{}
+		err = failed
 	}
 	return err
 }

@@ -96,7 +96,7 @@ func (cmd *compareCmd) Run(color colorFlag) error {
 	c, err := cmd.compare(ctx, checks, &line)
 	line.clear()
 	if ctx.Err() != nil && len(c.measured.Subjects) == 0 {
-		return interrupted{}
+		return interrupted
 	}
 	if err != nil {
 		return err
@@ -108,9 +108,9 @@ func (cmd *compareCmd) Run(color colorFlag) error {
 	}
 	switch {
 	case c.measured.Partial:
-		return interrupted{}
+		return interrupted
 	case c.measured.Failed():
-		return failed{}
+		return failed
 	}
 	return verdict(c.verified, false)
 }

@@ -49,7 +49,7 @@ func (cmd doctorCmd) Run(color colorFlag) error {
 	defer stop()
 	findings := examine(ctx)
 	if ctx.Err() != nil {
-		return interrupted{}
+		return interrupted
 	}
 	if cmd.JSON {
 		return text.JSON(os.Stdout, struct {

@@ -94,7 +94,7 @@ func (cmd *expCmd) Run(color colorFlag) error {
 	defer stop()
 	document, err := cmd.runAll(ctx, chosen)
 	if ctx.Err() != nil {
-		return interrupted{}
+		return interrupted
 	}
 	if err != nil {
 		return err
@@ -273,17 +273,11 @@ func expVerdict(document experiment.Document) error {
 	}
 	switch {
 	case status[experiment.Contradicts]:
-		return failed{}
+		return failed
 	case status[experiment.Failed], status[experiment.Missing]:
-		return silent(2)
+		return couldNotRun
 	case status[experiment.Undecided]:
-		return silent(3)
+		return undecided
 	}
 	return nil
 }
-
-// silent is an exit code that the page has explained.
-type silent int
-
-func (silent) Error() string   { return "" }
-func (s silent) ExitCode() int { return int(s) }

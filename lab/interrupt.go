@@ -40,7 +40,7 @@ func untilInterrupt() (ctx context.Context, stop context.CancelFunc) {
 		case <-signals:
 			signal.Reset(asked...)
 			time.AfterFunc(serversEnd, subject.KillAll)
-			time.AfterFunc(labEnds, func() { os.Exit(interrupted{}.ExitCode()) })
+			time.AfterFunc(labEnds, func() { os.Exit(interrupted.ExitCode()) })
 			cancel()
 		}
 	}()

@@ -126,7 +126,7 @@ func (cmd *lessonCmd) offer(ctx context.Context, keyboard *bufio.Reader, line st
 		}()
 		select {
 		case <-ctx.Done():
-			return interrupted{}
+			return interrupted
 		case answer := <-answered:
 			switch answer {
 			case "s":
@@ -146,7 +146,7 @@ func (cmd *lessonCmd) offer(ctx context.Context, keyboard *bufio.Reader, line st
 	var ended *exec.ExitError
 	err = shell.Run()
 	if ctx.Err() != nil {
-		return interrupted{}
+		return interrupted
 	}
 	if err != nil && !errors.As(err, &ended) {
 		return err // a verdict is no reason to stop

@@ -151,3 +151,17 @@ func exitCode(err error) int {
 	}
 	return 2
 }
+
+// An exit ends the lab with a code, and without a message: the command has
+// printed its result, or the server has said why it ended.
+type exit int
+
+const (
+	failed      exit = 1
+	couldNotRun exit = 2
+	undecided   exit = 3 // the machine was too busy, or did not let us look
+	interrupted exit = 130
+)
+
+func (exit) Error() string   { return "" }
+func (e exit) ExitCode() int { return int(e) }

@@ -168,22 +168,10 @@ func (cmd *runCmd) step() error {
 	if err != nil || code == 0 {
 		return err
 	}
-	return exited(code) // the server has said why
+	return exit(code) // the server has said why
 }
 
 // wrong is a mistake on the command line that the grammar cannot see.
 func wrong(format string, args ...any) error {
 	return server.Wrong(format, args...)
 }
-
-// interrupted ends a command that the user does not want to go on.
-type interrupted struct{}
-
-func (interrupted) Error() string { return "" }
-func (interrupted) ExitCode() int { return 130 }
-
-// exited ends a command as a program has ended that it has started.
-type exited int
-
-func (exited) Error() string   { return "" }
-func (e exited) ExitCode() int { return int(e) }

@@ -94,7 +94,7 @@ func (cmd *traceCmd) Run(color colorFlag) error {
 	for _, spec := range servers {
 		recording, err := trace.Record(ctx, trace.Options{Scene: scene.Name, Server: spec, Timeout: cmd.Timeout, TLS: cmd.secrets()})
 		if ctx.Err() != nil {
-			return interrupted{}
+			return interrupted
 		}
 		if err != nil {
 			return err

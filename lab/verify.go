@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +22,7 @@ import (
 	"socketlab/lab/certs"
 	"socketlab/lab/report"
 	"socketlab/lab/subject"
+	"socketlab/lab/text"
 	"socketlab/lab/verify"
 	"socketlab/models"
 	"socketlab/models/all"
@@ -175,7 +175,7 @@ func (cmd *verifyCmd) Run(color colorFlag) error {
 		cmd.offerPictures(result, servers)
 	}
 	if err != nil && ctx.Err() != nil {
-		return interrupted{} // before anything was found out
+		return interrupted // before anything was found out
 	}
 	if err != nil {
 		result.Started, result.MS = start, time.Since(start).Milliseconds()
@@ -187,7 +187,7 @@ func (cmd *verifyCmd) Run(color colorFlag) error {
 	}
 	err = cmd.tell(result, start, color)
 	if ctx.Err() != nil {
-		return interrupted{} // that was what is known so far
+		return interrupted // that was what is known so far
 	}
 	return err
 }
@@ -359,10 +359,7 @@ func (cmd *verifyCmd) listChecks(checks []verify.Check) error {
 		for _, c := range checks {
 			list.Checks = append(list.Checks, check{c.ID, c.Level, c.Service, c.Says, c.Causes, c.Try})
 		}
-		e := json.NewEncoder(os.Stdout)
-		e.SetIndent("", "  ")
-		e.SetEscapeHTML(false)
-		return e.Encode(list)
+		return text.JSON(os.Stdout, list)
 	}
 	return written(os.Stdout, func(page io.Writer) {
 		for _, c := range checks {
@@ -377,9 +374,9 @@ func verdict(result report.Verify, strict bool) error {
 	for _, s := range result.Subjects {
 		switch {
 		case s.Failing(strict):
-			return failed{}
+			return failed
 		case s.Errors > 0:
-			verdict = undecided{}
+			verdict = undecided
 		}
 	}
 	return verdict
@@ -392,15 +389,15 @@ type weight struct {
 }
 
 // UnmarshalText takes GLOB=POINTS.
-func (w *weight) UnmarshalText(text []byte) (err error) {
-	pattern, points, _ := strings.Cut(string(text), "=")
+func (w *weight) UnmarshalText(flag []byte) (err error) {
+	pattern, points, _ := strings.Cut(string(flag), "=")
 	w.pattern = pattern
 	w.points, err = strconv.ParseFloat(points, 64)
 	switch {
 	case err != nil || !(w.points > 0) || math.IsInf(w.points, 0):
-		return fmt.Errorf("%q: points are a positive number: say close/half=2", text)
+		return fmt.Errorf("%q: points are a positive number: say close/half=2", flag)
 	case len(verify.Select([]string{pattern})) == 0:
-		return fmt.Errorf("%q: no check matches; lab verify --list shows all", text)
+		return fmt.Errorf("%q: no check matches; lab verify --list shows all", flag)
 	}
 	return nil
 }
@@ -416,18 +413,6 @@ func (w weight) count(result report.Verify) {
 		}
 	}
 }
-
-// failed is a verdict, not a mishap: the report has told it.
-type failed struct{}
-
-func (failed) Error() string { return "" }
-func (failed) ExitCode() int { return 1 }
-
-// undecided is a verdict too: the machine was too busy, or did not let us look.
-type undecided struct{}
-
-func (undecided) Error() string { return "" }
-func (undecided) ExitCode() int { return 3 }
 
 // A modelsFlag is the value of --model where it names several: all, or names
 // with commas between them.

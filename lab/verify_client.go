@@ -40,7 +40,7 @@ func (cmd *verifyCmd) runClient(color colorFlag) error {
 	})
 	line.clear()
 	if ctx.Err() != nil {
-		return interrupted{}
+		return interrupted
 	}
 	if err != nil {
 		return err

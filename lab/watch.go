@@ -48,7 +48,7 @@ func (cmd *traceCmd) watch(color colorFlag) error {
 	defer stop()
 	recording, err := trace.Watch(ctx, w)
 	if err != nil && ctx.Err() != nil { // before it had begun
-		return interrupted{}
+		return interrupted
 	}
 	if err != nil || !saves {
 		return err
