@@ -106,7 +106,7 @@ func (cmd *runCmd) Run() error {
 	}
 	s := cmd.server()
 	s.Addr = addr
-	if pid, name, found := proc.Holder(addr); found && addr.Port() > 0 && !cmd.Reuseport {
+	if pid, name, _ := proc.Listener(addr); pid > 0 && addr.Port() > 0 && !cmd.Reuseport {
 		return server.InUse(addr, fmt.Sprintf(" (pid %d, %q)", pid, name))
 	}
 	if cmd.Step {

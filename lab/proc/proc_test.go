@@ -101,17 +101,17 @@ func TestWaitsToBeAccepted(t *testing.T) {
 	})
 }
 
-func TestHolder(t *testing.T) {
+func TestListener(t *testing.T) {
 	_, port := listen(t, "127.0.0.1:0")
 	us := os.Getpid()
 	for ip, want := range map[string]int{"127.0.0.1": us, "0.0.0.0": us, "::": us, "127.0.0.2": 0, "::1": 0} {
-		pid, name, ok := Holder(netip.AddrPortFrom(netip.MustParseAddr(ip), port))
-		if pid != want || ok != (want != 0) || ok != (name != "") {
-			t.Errorf("%s is held by pid %d %q %v, want pid %d", ip, pid, name, ok, want)
+		pid, name, taken := Listener(netip.AddrPortFrom(netip.MustParseAddr(ip), port))
+		if pid != want || taken != (want != 0) || taken != (name != "") {
+			t.Errorf("%s is held by pid %d %q %v, want pid %d", ip, pid, name, taken, want)
 		}
 	}
 	everywhere, port := listen(t, ":0")
-	if pid, _, _ := Holder(netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)); pid != us {
+	if pid, _, _ := Listener(netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)); pid != us {
 		t.Errorf("%v is held by pid %d, want %d", everywhere.Addr(), pid, us)
 	}
 }

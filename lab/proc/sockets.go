@@ -169,15 +169,10 @@ func address(ip net.IP, port uint64) netip.AddrPort {
 	return netip.AddrPortFrom(addr.Unmap(), uint16(port))
 }
 
-// Holder is the process that listens at addr, or at an address with which a
-// bind to addr would collide. It is not ok if there is none, or if the kernel
+// Listener is the process that listens at addr, or at an address with which a
+// bind to addr would collide. Its pid is 0 if there is none, or if the kernel
 // does not tell: without root it shows only our own processes' descriptors.
-func Holder(addr netip.AddrPort) (pid int, name string, ok bool) {
-	pid, name, _ = Listener(addr)
-	return pid, name, pid > 0
-}
-
-// Listener is Holder that also tells whether anybody listens at all.
+// taken reports whether anybody listens at all.
 func Listener(addr netip.AddrPort) (pid int, name string, taken bool) {
 	sockets, _ := Sockets(os.Getpid(), addr.Port(), Listen)
 	for _, socket := range sockets {
