@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -24,23 +23,17 @@ type Program struct {
 	r        *Run
 	cmd      *exec.Cmd
 	keyboard io.WriteCloser
-	screen   screen
+	screen   subject.Screen
 	ended    chan struct{}
 }
 
 // Program starts one, which ends with the run at the latest.
 func (r *Run) Program(name string, args ...string) *Program {
-	p := &Program{r: r, cmd: exec.CommandContext(r.ctx, name, args...), ended: make(chan struct{})}
+	p := &Program{r: r, cmd: exec.CommandContext(r.ctx, name, args...), screen: subject.Screen{Most: 1 << 20}}
 	p.cmd.Stdout, p.cmd.Stderr = &p.screen, &p.screen
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	var err error
-	p.keyboard, err = p.cmd.StdinPipe()
+	p.keyboard, p.ended, err = subject.Launch(p.cmd)
 	r.Check(err)
-	r.Check(p.cmd.Start())
-	go func() {
-		p.cmd.Wait() // how it ended is in ProcessState
-		close(p.ended)
-	}()
 	r.finally(p.Kill)
 	return p
 }
@@ -91,27 +84,6 @@ func ending(state *os.ProcessState) string {
 		return signalName(status.Signal())
 	}
 	return fmt.Sprintf("exit code %d", state.ExitCode())
-}
-
-// A screen is read while it is written.
-type screen struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (s *screen) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.text.Len() < 1<<20 { // a program that prints without end
-		s.text.Write(p)
-	}
-	return len(p), nil
-}
-
-func (s *screen) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
 }
 
 // A Bug is a program with one mistake in it. In C it is a file of the folder c,

@@ -100,7 +100,7 @@ var Checks = []Check{
 			t.Says("hi\n")
 			t.Shows("hi\n")
 			time.Sleep(100 * time.Millisecond)
-			if rest := t.screen.after(t.shown); strings.Contains(rest, "AA") {
+			if rest := t.screen.After(t.shown); strings.Contains(rest, "AA") {
 				t.fail(`"hi\n", and nothing of the answer before it`, "it also shows %s", quoted(rest))
 			}
 		},

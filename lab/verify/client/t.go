@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -34,7 +32,7 @@ type T struct {
 	server   *net.TCPConn // our end of the connection
 	cmd      *exec.Cmd
 	keyboard io.WriteCloser
-	screen   screen
+	screen   subject.Screen
 	copied   chan struct{} // closed when all it printed has been read
 	ended    chan struct{} // closed when it has ended
 	story    []string
@@ -49,7 +47,7 @@ func newT(ctx context.Context, command []string, pipe bool, wait time.Duration) 
 	if err != nil {
 		return nil, err
 	}
-	t := &T{Wait: wait, ctx: ctx, command: command, pipe: pipe, listener: listener}
+	t := &T{Wait: wait, ctx: ctx, command: command, pipe: pipe, listener: listener, screen: subject.Screen{Most: 32 << 20}}
 	return t, t.start()
 }
 
@@ -60,31 +58,23 @@ func (t *T) start() (err error) {
 	t.cmd = exec.CommandContext(t.ctx, argv[0], argv[1:]...)
 	t.cmd.Env = append(os.Environ(), "PORT="+strconv.Itoa(int(port)))
 	t.cmd.Stderr = io.Discard
-	t.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if t.keyboard, err = t.cmd.StdinPipe(); err != nil {
-		return err
-	}
 	reader, writer, err := t.output()
 	if err != nil {
 		return err
 	}
 	t.cmd.Stdout = writer
-	err = t.cmd.Start()
+	t.keyboard, t.ended, err = subject.Launch(t.cmd)
 	writer.Close()
 	if err != nil {
 		reader.Close()
 		t.listener.Close()
 		return &subject.CommandError{Command: argv[0], Err: err}
 	}
-	t.copied, t.ended = make(chan struct{}), make(chan struct{})
+	t.copied = make(chan struct{})
 	go func() {
 		io.Copy(&t.screen, reader) // a terminal ends with EIO
 		reader.Close()
 		close(t.copied)
-	}()
-	go func() {
-		t.cmd.Wait()
-		close(t.ended)
 	}()
 	return nil
 }
@@ -189,12 +179,12 @@ func (t *T) HearsFIN() {
 
 // Shows waits until the client shows a text, behind what was shown before.
 func (t *T) Shows(text string) {
-	if t.until(t.Wait, func() bool { return strings.Contains(t.screen.after(t.shown), text) }) {
-		t.shown += strings.Index(t.screen.after(t.shown), text) + len(text)
+	if t.until(t.Wait, func() bool { return strings.Contains(t.screen.After(t.shown), text) }) {
+		t.shown += strings.Index(t.screen.After(t.shown), text) + len(text)
 		t.tell("the client shows %s", quoted(text))
 		return
 	}
-	got := t.screen.after(t.shown)
+	got := t.screen.After(t.shown)
 	if len(got) > 200 {
 		got = got[:200] + "…"
 	}
@@ -315,27 +305,4 @@ func reason(err error) error {
 		return errors.New("the connection was reset")
 	}
 	return err
-}
-
-// A screen is read while it is written.
-type screen struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (s *screen) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.text.Len() < 32<<20 { // a client that prints without end
-		s.text.Write(p)
-	}
-	return len(p), nil
-}
-
-func (s *screen) String() string { return s.after(0) }
-
-func (s *screen) after(n int) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return string(s.text.Bytes()[n:])
 }
