@@ -24,7 +24,7 @@ type client struct {
 
 type place struct{ pid, fd int }
 
-// meets learns from a call which descriptor is whose.
+// meets learns from a call which client has which descriptor.
 func (s *Stepper) meets(c sys.Call) {
 	at := place{c.Pid, c.FD}
 	switch {
@@ -45,15 +45,15 @@ func (s *Stepper) meets(c sys.Call) {
 	}
 }
 
-// closes forgets the places where a client is no more.
+// closes forgets the descriptors that a client no longer has.
 func (s *Stepper) closes(gone func(place) bool) {
 	for _, c := range s.clients {
 		c.at = slices.DeleteFunc(c.at, gone)
 	}
 }
 
-// number is the client's at an address: the latest, an address may come again.
-// 0 is nobody's.
+// number is the number of the client with this address, 0 if there is none. An
+// address may be used again: then it is the latest client's.
 func (s *Stepper) number(addr netip.AddrPort) int {
 	for i, c := range slices.Backward(s.clients) {
 		if c.addr == addr {
@@ -63,14 +63,14 @@ func (s *Stepper) number(addr netip.AddrPort) int {
 	return 0
 }
 
-// owner is who is at the other end of a descriptor.
+// owner names who is at the other end of a descriptor.
 func (s *Stepper) owner(pid, fd int) string {
 	for i, c := range slices.Backward(s.clients) {
 		if slices.Contains(c.at, place{pid, fd}) {
 			return "client " + strconv.Itoa(i+1)
 		}
 	}
-	link, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, fd)) // a child's, before its first call
+	link, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, fd)) // a child has it, and has made no call yet
 	all, _ := sockets(s.addr.Port())
 	for _, end := range all {
 		if n := s.number(end.Remote); n > 0 && link == fmt.Sprintf("socket:[%d]", end.Inode) {
@@ -83,7 +83,7 @@ func (s *Stepper) owner(pid, fd int) string {
 	return "the operator"
 }
 
-// guests is what each client does, as the kernel's table has it.
+// guests says what each client does. The kernel's table tells it.
 func (s *Stepper) guests() (all []string) {
 	sockets, err := sockets(s.addr.Port())
 	if err != nil {
@@ -119,7 +119,7 @@ func (s *Stepper) guests() (all []string) {
 	return all
 }
 
-// in says whose a descriptor is, if not the server's own.
+// in says which child or thread has a descriptor; "" means the server itself.
 func (s *Stepper) in(pid int) string {
 	for _, a := range s.actors {
 		if a.pid == pid && pid != s.server.pid {
@@ -129,8 +129,8 @@ func (s *Stepper) in(pid int) string {
 	return ""
 }
 
-// queue is the accept queue. It keeps one connection more than listen(2) was
-// asked for.
+// queue shows the accept queue. The kernel keeps one connection more than
+// listen(2) was asked for.
 func (s *Stepper) queue() string {
 	l := s.listener()
 	if l.Room == 0 {
@@ -139,12 +139,12 @@ func (s *Stepper) queue() string {
 	return fmt.Sprintf("queue: %d of %d", l.Unread, l.Room)
 }
 
-// listener is the listening socket, as the kernel's table has it.
+// listener finds the listening socket in the kernel's table.
 func (s *Stepper) listener() (found proc.Socket) {
 	link, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", s.server.pid, s.server.fd))
 	all, _ := proc.Sockets(s.server.pid, s.addr.Port(), proc.Listen)
 	if s.addr.Port() == 0 {
-		all, _ = proc.Table(s.server.pid) // which port is not known yet
+		all, _ = proc.Table(s.server.pid) // the port is not known yet
 	}
 	for _, socket := range all {
 		if link == fmt.Sprintf("socket:[%d]", socket.Inode) {
@@ -155,9 +155,9 @@ func (s *Stepper) listener() (found proc.Socket) {
 }
 
 // sleeping asks the kernel whether the thread sleeps in its call:
-// proc_pid_syscall(5). A Go thread that waits for the runtime does so in
-// futex(2), and one that reports in sendto(2). Where the kernel does not answer,
-// who takes long sleeps.
+// proc_pid_syscall(5). A Go thread that waits for the runtime sleeps in futex(2),
+// and a thread that reports a call sleeps in sendto(2): both do not count. If the
+// kernel does not answer, a call that takes more than 50 ms counts as asleep.
 func (a *actor) sleeping() bool {
 	if !a.call.Waits() {
 		return false
@@ -169,7 +169,7 @@ func (a *actor) sleeping() bool {
 	return call.Number >= 0 && call.Number != unix.SYS_FUTEX && call.Number != unix.SYS_SENDTO
 }
 
-// whatDoes is what the client at the other end of a connection does.
+// whatDoes says what the client at the other end of a connection does.
 func whatDoes(s proc.Socket) string {
 	switch {
 	case s.State == proc.CloseWait && s.Unread > 0:

@@ -14,11 +14,11 @@ import (
 	"socketlab/models/sys"
 )
 
-// columns is how wide the screen may be.
+// columns is the width of the screen.
 const columns = 80
 
-// question shows where the server is, what it is about to do, and what everyone
-// is doing.
+// question shows at which line the server is, which call it will make next, and
+// what all others do.
 func (s *Stepper) question(a *actor) {
 	if len(s.opening) > 0 {
 		s.list("   before the page: ", s.opening)
@@ -44,7 +44,7 @@ func (s *Stepper) keys() string {
 	return "next: Enter   10 calls: 10   to the next sleep: w   run: r   quit: q"
 }
 
-// returns shows what has become of a call.
+// returns shows the result of a call.
 func (s *Stepper) returns(a *actor, slept bool) {
 	switch {
 	case !onPage(a.call):
@@ -61,7 +61,7 @@ func (s *Stepper) returns(a *actor, slept bool) {
 	a.shown = false
 }
 
-// fallsAsleep shows that a call has to wait.
+// fallsAsleep shows that a call sleeps, and what it waits for.
 func (s *Stepper) fallsAsleep(a *actor) {
 	says := " = asleep"
 	if !a.shown {
@@ -130,7 +130,7 @@ func (s *Stepper) answer(c sys.Call) string {
 	return text
 }
 
-// owners says who is at the descriptors that a select or poll found ready.
+// owners names the clients whose descriptors select or poll found ready.
 func (s *Stepper) owners(c sys.Call) string {
 	var names []string
 	for fd := range strings.FieldsSeq(strings.Trim(c.Got, "{}")) {
@@ -143,7 +143,7 @@ func (s *Stepper) owners(c sys.Call) string {
 	return ": " + strings.Join(names, ", ")
 }
 
-// others is what those do whom the question is not about.
+// others says what all actors do, except the one that is asked about.
 func (s *Stepper) others(but *actor) (all []string) {
 	for _, a := range s.actors {
 		if a == but {
@@ -161,7 +161,7 @@ func (s *Stepper) others(but *actor) (all []string) {
 	return all
 }
 
-// source is the line of the page that makes a call, "" if it is not known.
+// source is the line of the page that makes the call; "" if it is unknown.
 func source(c sys.Call) string {
 	file, line, _ := strings.Cut(strings.TrimPrefix(c.Page, "models/"), ":")
 	text, err := fs.ReadFile(models.Source, file)
@@ -177,7 +177,7 @@ func source(c sys.Call) string {
 	return found
 }
 
-// list shows items on as many lines as it takes.
+// list shows items, on several lines if one line is too short.
 func (s *Stepper) list(head string, items []string) {
 	line := head
 	for i, item := range items {
@@ -196,7 +196,7 @@ func (s *Stepper) list(head string, items []string) {
 	}
 }
 
-// apart puts one text at the left and another at the right.
+// apart puts one text at the left edge and another at the right edge.
 func apart(left, right string) string {
 	space := columns - text.Width(left+right)
 	return text.Cut(left+strings.Repeat(" ", max(2, space))+right, columns)

@@ -1,9 +1,9 @@
-// Package step lets a person walk a server from one system call of its page to
-// the next, and shows at each what everybody is doing.
+// Package step lets a person go through a server, one system call of its page
+// after the other. Before each call it shows what everybody is doing.
 //
-// The stepper is a watcher that holds every call back: probe.Watcher. It starts
-// the server and stays outside; it hears from the server's children in the same
-// way as from the server.
+// The stepper uses a probe.Watcher, which holds each call back. It starts the
+// server and stays outside of it. The server's children report to it in the same
+// way as the server.
 package step
 
 import (
@@ -27,11 +27,11 @@ import (
 	"socketlab/models/sys"
 )
 
-// A Stepper stands between a person and a server.
+// A Stepper asks a person before each call of a server.
 type Stepper struct {
 	Options
 	out      io.Writer
-	operator *os.File // a pipe that gets what the person says after ">"; nil: there is no operator
+	operator *os.File // a pipe: the lines that the person begins with ">"; nil: there is no operator
 	watcher  *probe.Watcher
 	reports  chan probe.Report
 	typed    chan string   // a line; closed at the end of input
@@ -41,11 +41,11 @@ type Stepper struct {
 
 	// What follows is the loop's own.
 	actors  []*actor // in the order in which they came
-	held    []*actor // whose calls wait for the person, the first one first
-	moving  *actor   // whose call was let go, and has neither returned nor fallen asleep
+	held    []*actor // their calls wait for the person, in this order
+	moving  *actor   // its call was let go, and has not returned or fallen asleep yet
 	mode    mode
 	left    int       // calls to let go in mode some
-	asked   *actor    // whose call is the question on the screen
+	asked   *actor    // its call is the question on the screen
 	clients []*client // by number, from 1
 	opening []string  // the calls before the page: socket, bind, listen
 	begun   bool      // a call of the page was held
@@ -53,10 +53,10 @@ type Stepper struct {
 	addr    netip.AddrPort
 }
 
-// Options are what a Stepper is told of its server.
+// Options describe the server.
 type Options struct {
 	Model   string   // what it is called
-	Talk    bool     // it has an operator, who has the same keyboard
+	Talk    bool     // it has an operator, who uses the same keyboard
 	Command []string // starts it
 }
 
@@ -64,13 +64,13 @@ type mode int
 
 const (
 	ask       mode = iota // before each call
-	some                  // so many without asking
+	some                  // a number of calls, without asking
 	toSleep               // until one sleeps
-	runOn                 // all of them, and say nothing
-	forgotten             // the server stops: the person is asked no more
+	runOn                 // all calls, and show none
+	forgotten             // the server stops: ask no more
 )
 
-// An actor is a goroutine of the server's, or of a child's.
+// An actor is a goroutine of the server or of one of its children.
 type actor struct {
 	name  string
 	pid   int
@@ -78,7 +78,7 @@ type actor struct {
 	doing doing
 	shown bool      // the screen ends with its call
 	since time.Time // when it was let go, or fell asleep
-	nods  int       // how often in a row it was seen asleep since it was let go
+	nods  int       // how many times in a row it was seen asleep
 }
 
 type doing int
@@ -90,8 +90,8 @@ const (
 	asleep
 )
 
-// Run starts the server, has the person at standard input walk through it, and
-// returns the server's exit code when it has ended.
+// Run starts the server and asks the person at standard input before each call.
+// It returns the server's exit code when the server has ended.
 func Run(o Options) (code int, err error) {
 	s := &Stepper{
 		Options:  o,
@@ -143,9 +143,9 @@ func Run(o Options) (code int, err error) {
 	}
 }
 
-// start starts the server. It is in a process group of its own, so that Ctrl-C
-// reaches the stepper alone, which passes it on: once. One keyboard does for the
-// person who steps and for the operator, whose lines come through a pipe.
+// start starts the server, in a process group of its own: Ctrl-C reaches only the
+// stepper, which passes it on once. The person and the operator share one
+// keyboard, so the operator's lines go to the server through a pipe.
 func (s *Stepper) start() (*exec.Cmd, error) {
 	server := exec.Command(s.Command[0], s.Command[1:]...)
 	server.Stdout, server.Stderr = os.Stdout, os.Stderr
@@ -162,8 +162,8 @@ func (s *Stepper) start() (*exec.Cmd, error) {
 	return server, server.Start()
 }
 
-// read reads the person's lines. It ends with the process: there is no way to
-// call a read from a terminal back.
+// read reads the person's lines. It ends with the process, because a read from a
+// terminal cannot be cancelled.
 func (s *Stepper) read(in io.Reader) {
 	defer close(s.typed)
 	lines := bufio.NewReader(in)
@@ -180,15 +180,16 @@ func (s *Stepper) read(in io.Reader) {
 	}
 }
 
-// loop waits for the server, the person and the kernel at once. The kernel
-// tells nobody that a thread fell asleep, so while one moves it is looked at.
+// loop waits for reports of the server and for lines of the person. The kernel
+// does not report that a thread has fallen asleep. So, while a call is on its way,
+// loop asks the kernel each millisecond.
 func (s *Stepper) loop() {
 	typed, stopping := s.typed, s.stopping
 	for {
 		var tick <-chan time.Time
 		heard := typed
 		if !s.begun {
-			heard = nil // what is typed before the first question waits
+			heard = nil // lines that are typed before the first question wait
 		}
 		if s.moving != nil {
 			tick = time.After(time.Millisecond)
@@ -208,7 +209,7 @@ func (s *Stepper) loop() {
 			if a.nods++; !a.sleeping() {
 				a.nods = 0
 			}
-			if a.nods > 1 { // once is a lock in the kernel, held for a moment
+			if a.nods > 1 { // once may be a lock in the kernel, held for a moment
 				s.sleeps(a)
 			}
 		case <-stopping:
@@ -252,7 +253,7 @@ func (s *Stepper) hear(r probe.Report) {
 	}
 }
 
-// sleeps is told that a call has to wait.
+// sleeps notes that a call has to wait.
 func (s *Stepper) sleeps(a *actor) {
 	if a.doing == asleep {
 		return
@@ -270,7 +271,7 @@ func (s *Stepper) sleeps(a *actor) {
 	}
 }
 
-// ends forgets a process that has ended.
+// ends removes a process that has ended.
 func (s *Stepper) ends(pid int) {
 	gone := func(a *actor) bool { return a.pid == pid }
 	for _, a := range s.actors {
@@ -286,7 +287,7 @@ func (s *Stepper) ends(pid int) {
 	s.closes(func(at place) bool { return at.pid == pid })
 }
 
-// onPage reports whether a call stands on a page, and not around it.
+// onPage reports whether a call is made by a page, and not by the code around it.
 func onPage(c sys.Call) bool { return strings.HasPrefix(c.Page, "models/") }
 
 func (s *Stepper) actor(r probe.Report) *actor {
@@ -310,7 +311,7 @@ func (s *Stepper) obey(line string) {
 		if err != nil {
 			s.say("   the server has not read what the operator said before")
 		}
-		s.asked = nil // the question is another one now
+		s.asked = nil // show the question again: the server's state has changed
 	case s.mode == forgotten:
 	case word == "" && s.mode == runOn:
 		s.mode = ask
@@ -341,7 +342,7 @@ func (s *Stepper) choose(m mode, n int) {
 	}
 }
 
-// everyoneSleeps says why there is no call to make, and who could change that.
+// everyoneSleeps says that all sleep, what they wait for, and how to go on.
 func (s *Stepper) everyoneSleeps() {
 	if s.moving == nil {
 		s.list("   nothing to do: ", s.others(nil))
@@ -360,7 +361,7 @@ func (s *Stepper) inputEnds() {
 	}
 }
 
-// goOn lets go what may go, and asks about the rest.
+// goOn releases the calls that may go on, and asks about the next one.
 func (s *Stepper) goOn() {
 	for len(s.held) > 0 && s.moving == nil {
 		switch {
@@ -378,8 +379,8 @@ func (s *Stepper) goOn() {
 	}
 }
 
-// release lets the first call go. The next one is looked at when it has
-// returned or sleeps, so that what is shown is at rest.
+// release lets the first call go. The next call follows when this one has returned
+// or sleeps: what is shown does not change meanwhile.
 func (s *Stepper) release() {
 	a := s.held[0]
 	s.held = s.held[1:]
