@@ -76,13 +76,21 @@ var foreign = []struct {
 // the faults, which must fail.
 func TestForeign(t *testing.T) {
 	t.Parallel()
-	for _, f := range foreign {
+	for i, f := range foreign {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			command := f.command(t)
 			checks := verify.Checks
-			if f.asIs {
+			switch {
+			case f.asIs:
 				checks = verify.Select(ids(f.faults))
+			case testing.Short(): // a quarter of them, and what must fail
+				checks = nil
+				for j, c := range verify.Checks {
+					if _, has := f.faults[c.ID]; has || (i+j)%4 == 0 {
+						checks = append(checks, c)
+					}
+				}
 			}
 			server := verify.Server{
 				Name: f.name, Kind: "command", Services: []string{"echo"},
