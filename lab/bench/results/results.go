@@ -167,9 +167,8 @@ func write(kept func(name string) string) error {
 			return err
 		}
 	}
-	for _, m := range models.Models {
-		page := filepath.Join("docs/models", m.Name+".md")
-		if err := replace(page, "figures", card(m.Name, all)); err != nil {
+	for _, name := range measured() {
+		if err := replace(pageOf(name), "figures", card(name, all)); err != nil {
 			return err
 		}
 	}
@@ -181,6 +180,19 @@ func write(kept func(name string) string) error {
 	}
 	return replace("docs/results.md", "machine", when(all.results))
 }
+
+// measured are the models that have figures of their own in docs. No experiment
+// has one that speaks TLS: the others would be measured without it.
+func measured() (names []string) {
+	for _, m := range models.Models {
+		if !m.TLS {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
+
+func pageOf(model string) string { return filepath.Join("docs/models", model+".md") }
 
 // draw writes a chart that docs show.
 func draw(r bench.Result, name, file string) error {
@@ -229,7 +241,7 @@ func replace(file, name, text string) error {
 	if err != nil {
 		return err
 	}
-	marks := regexp.MustCompile(`(?s)(<!-- ` + name + `: make results -->\n).*?(<!-- end -->)`)
+	marks := marksOf(name)
 	if !marks.Match(page) {
 		return fmt.Errorf("%s has no marks <!-- %s: make results --> and <!-- end -->", file, name)
 	}
@@ -238,4 +250,9 @@ func replace(file, name, text string) error {
 		return []byte(string(part[1]) + "\n" + strings.TrimSpace(text) + "\n\n" + string(part[2]))
 	})
 	return renameio.WriteFile(file, page, 0o644)
+}
+
+// marksOf is what stands around the text of that name.
+func marksOf(name string) *regexp.Regexp {
+	return regexp.MustCompile(`(?s)(<!-- ` + name + `: make results -->\n).*?(<!-- end -->)`)
 }

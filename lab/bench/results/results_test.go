@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"socketlab/lab/bench"
@@ -37,5 +40,39 @@ func TestParseBenchmark(t *testing.T) {
 	}
 	if all := parseBenchmark("BenchmarkChild-2 300 1.3 ratio\n"); len(all) != 1 || all[0].of != "" {
 		t.Errorf("%+v", all)
+	}
+}
+
+// What is measured has a place in docs, and what has a place is measured. A run
+// that finds none stops after a quarter of an hour.
+func TestMarks(t *testing.T) {
+	root := "../../.."
+	page := func(file string) string {
+		text, err := os.ReadFile(filepath.Join(root, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	results := page("docs/results.md")
+	names := []string{"goals", "machine"}
+	for _, e := range experiments {
+		names = append(names, e.name)
+	}
+	for _, b := range benchmarks {
+		names = append(names, b.name)
+	}
+	for _, name := range names {
+		if !marksOf(name).MatchString(results) {
+			t.Errorf("docs/results.md has no marks for %s", name)
+		}
+	}
+	for _, model := range measured() {
+		if !marksOf("figures").MatchString(page(pageOf(model))) {
+			t.Errorf("%s has no marks for figures", pageOf(model))
+		}
+		if !strings.Contains(experiments[0].args, model) {
+			t.Errorf("%s has a place for figures, and %s does not measure it", model, experiments[0].name)
+		}
 	}
 }
