@@ -32,11 +32,11 @@ var backlog = Experiment{
 			Right: 1,
 			Run: func(r *Run) (int, string) {
 				r.NeedsNamespace("a private count of overflows")
-				before := counter(r, "ListenOverflows")
+				before := overflows(r)
 				lfd, addr := r.Listen(length)
 				open, next := fill(r, addr)
 				queue, established := queueOf(r, addr.Port())
-				overflows := counter(r, "ListenOverflows") - before
+				overflowed := overflows(r) - before
 				r.Knob("tcp_abort_on_overflow", "1")
 				_, strict := r.Listen(length)
 				_, refused := fill(r, strict)
@@ -69,16 +69,16 @@ var backlog = Experiment{
 				r.Row("connect() returned for", fmt.Sprintf("%d of %d", open, open+1))
 				r.Row("ESTABLISHED at the server", established)
 				r.Row("in the accept queue", queue)
-				r.Row("ListenOverflows", overflows)
+				r.Row("ListenOverflows", overflowed)
 				r.Row("the next one's connect() took", last.took)
 				r.Row("the same with tcp_abort_on_overflow", answer)
 				r.Row("connected with tcp_syncookies 0, 1, 2", strings.Join(cookies, ", "))
 				saw := which(open == length, open == length+1, open == most, open == 0)
-				if open != established || overflows == 0 || !same {
+				if open != established || overflowed == 0 || !same {
 					saw = None
 				}
 				return saw, fmt.Sprintf("With a backlog of %d, %d were connected, and the next client's SYN got no answer: the kernel counted %d of them in ListenOverflows. Room was made then, but its connect() took %s in all and returned %s after that: it had to send its SYN again.",
-					length, open, overflows, Took(last.took), Took(time.Since(made)))
+					length, open, overflowed, Took(last.took), Took(time.Since(made)))
 			},
 		}
 	},

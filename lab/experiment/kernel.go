@@ -3,9 +3,10 @@ package experiment
 import (
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
+
+	"github.com/prometheus/procfs"
 
 	"socketlab/lab/proc"
 )
@@ -26,24 +27,17 @@ func queueOf(r *Run, port uint16) (queue, established int) {
 	return queue, established
 }
 
-// counter reads one of the kernel's counters of this network namespace:
-// /proc/net/netstat, proc_net(5).
-func counter(r *Run, name string) int {
-	text, err := os.ReadFile("/proc/self/net/netstat")
+// overflows is how often an accept queue of this network namespace was full:
+// ListenOverflows in /proc/net/netstat, proc_net(5).
+func overflows(r *Run) int {
+	self, err := procfs.Self()
 	r.Check(err)
-	lines := strings.Split(string(text), "\n")
-	for i := 0; i+1 < len(lines); i += 2 {
-		at := slices.Index(strings.Fields(lines[i]), name)
-		if at < 0 {
-			continue
-		}
-		var value int
-		_, err := fmt.Sscan(strings.Fields(lines[i+1])[at], &value)
-		r.Check(err)
-		return value
+	all, err := self.Netstat()
+	r.Check(err)
+	if all.ListenOverflows == nil {
+		r.Lacks("the kernel has no counter ListenOverflows")
 	}
-	r.Lacks("the kernel has no counter %s", name)
-	return 0
+	return int(*all.ListenOverflows)
 }
 
 // unread is how many bytes lie in the receive queues of a port's connections.

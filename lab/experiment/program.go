@@ -10,9 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/rogpeppe/go-internal/diff"
+	"golang.org/x/sys/unix"
 
 	"socketlab/lab/broken"
 	"socketlab/lab/subject"
@@ -81,7 +85,7 @@ func (p *Program) Shows(text string, within time.Duration) bool {
 
 func ending(state *os.ProcessState) string {
 	if status := state.Sys().(syscall.WaitStatus); status.Signaled() {
-		return signalName(status.Signal())
+		return unix.SignalName(status.Signal())
 	}
 	return fmt.Sprintf("exit code %d", state.ExitCode())
 }
@@ -157,11 +161,17 @@ func specimen(path string, args ...string) subject.Spec {
 	return subject.Spec{Name: filepath.Base(path), Command: append([]string{path, "{port}"}, args...)}
 }
 
-// diff is the bug of a C program and its cure.
+// diff shows what the cure changes in the C program.
 func (b Bug) diff() (string, error) {
 	text, err := specimens.ReadFile("c/" + b.C + ".c")
-	return changed(string(text)), err
+	unified := diff.Diff(b.C, source(text, false), b.C, source(text, true))
+	_, hunks, _ := strings.Cut(string(unified), "\n@@")
+	return heads.ReplaceAllString("@@"+hunks, " …"), err
 }
+
+// heads are the lines above the hunks. Their numbers are not those of the file,
+// which holds both the bug and the cure.
+var heads = regexp.MustCompile(`(?m)^@@.*@@$`)
 
 // says is what is wrong in a server of lab/broken.
 func (b Bug) says() string {
@@ -172,58 +182,22 @@ func (b Bug) says() string {
 	return s.Bug
 }
 
-// changed shows what stands under #ifdef REPAIRED as a diff, with three lines
-// around each change.
-func changed(text string) string {
-	const around = 3
-	type line struct {
-		mark byte
-		text string
-	}
-	var all, cure []line // the cure follows the bug
-	mark, inside := byte(' '), false
-	for text := range strings.Lines(text) {
-		switch directive := strings.TrimSpace(text); {
+// source is a C program with its bug, or repaired, without the lines that choose.
+func source(text []byte, repaired bool) (chosen []byte) {
+	inside, keep := false, true
+	for line := range bytes.Lines(text) {
+		switch directive := string(bytes.TrimSpace(line)); {
 		case directive == "#ifdef REPAIRED":
-			mark, inside = '+', true
+			inside, keep = true, repaired
 		case directive == "#ifndef REPAIRED":
-			mark, inside = '-', true
+			inside, keep = true, !repaired
 		case directive == "#else" && inside:
-			mark = '+' + '-' - mark
+			keep = !keep
 		case directive == "#endif" && inside:
-			all = append(all, cure...)
-			mark, inside, cure = ' ', false, nil
-		case mark == '+':
-			cure = append(cure, line{mark, text})
-		default:
-			all = append(all, line{mark, text})
+			inside, keep = false, true
+		case keep:
+			chosen = append(chosen, line...)
 		}
 	}
-	var b strings.Builder
-	shown := 0 // lines up to there
-	for i, l := range all {
-		if l.mark == ' ' {
-			continue
-		}
-		if from := max(shown, i-around); from > shown {
-			b.WriteString(" …\n")
-			shown = from
-		}
-		for to := min(len(all), i+around+1); shown < to; shown++ {
-			fmt.Fprintf(&b, "%c%s", all[shown].mark, all[shown].text)
-		}
-	}
-	return b.String()
-}
-
-var signalNames = map[syscall.Signal]string{
-	syscall.SIGPIPE: "SIGPIPE", syscall.SIGKILL: "SIGKILL", syscall.SIGSEGV: "SIGSEGV",
-	syscall.SIGABRT: "SIGABRT", syscall.SIGTERM: "SIGTERM", syscall.SIGBUS: "SIGBUS",
-}
-
-func signalName(s syscall.Signal) string {
-	if name, known := signalNames[s]; known {
-		return name
-	}
-	return fmt.Sprintf("signal %d", int(s))
+	return chosen
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 var sigpipe = Experiment{
@@ -40,7 +42,7 @@ var sigpipe = Experiment{
 					select {
 					case <-s.Exited():
 						end, _ := s.Ending()
-						how = "ended by " + signalName(end.Signal)
+						how = "ended by " + unix.SignalName(end.Signal)
 					case <-time.After(300 * time.Millisecond):
 					}
 					for _, c := range stays {
