@@ -150,7 +150,8 @@ func startsServer(t *testing.T, lab *actor) (family []procfs.ProcStat) {
 		return slices.ContainsFunc(family, func(p procfs.ProcStat) bool {
 			all, _ := proc.Table(p.PID)
 			return p.Comm == "deaf" && slices.ContainsFunc(all, func(s proc.Socket) bool {
-				owned, _ := proc.HasSocket(p.PID, s.Inode)
+				fd, _ := proc.Descriptor(p.PID, s.Inode)
+				owned := fd >= 0
 				return owned && s.State == proc.Listen
 			})
 		})

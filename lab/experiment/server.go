@@ -103,15 +103,9 @@ func (s *Server) End(c *Client) (end proc.Socket, ok bool) {
 // Holds is the descriptor under which one of the server's processes has a
 // socket; −1: none has it.
 func (s *Server) Holds(inode uint64) int {
-	link := fmt.Sprintf("socket:[%d]", inode)
 	for _, p := range s.Tree().Processes {
-		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p.Pid))
-		for _, file := range files {
-			if target, _ := os.Readlink(file); target == link && inode != 0 {
-				var fd int
-				fmt.Sscan(filepath.Base(file), &fd)
-				return fd
-			}
+		if fd, _ := proc.Descriptor(p.Pid, inode); fd >= 0 && inode != 0 {
+			return fd
 		}
 	}
 	return -1

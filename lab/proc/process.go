@@ -224,16 +224,17 @@ func descriptors(pid int) (files []os.DirEntry, folder string, err error) {
 	return files, folder, err
 }
 
-// HasSocket reports whether a process has the socket with this inode open.
-func HasSocket(pid int, inode uint64) (bool, error) {
+// Descriptor is the number under which a process has the socket with this inode
+// open; -1 if it has not.
+func Descriptor(pid int, inode uint64) (fd int, err error) {
 	files, folder, err := descriptors(pid)
 	link := fmt.Sprintf("socket:[%d]", inode)
 	for _, file := range files {
 		if target, _ := os.Readlink(folder + "/" + file.Name()); target == link {
-			return true, nil
+			return strconv.Atoi(file.Name())
 		}
 	}
-	return false, err
+	return -1, err
 }
 
 // Number is the number behind a word such as "VmRSS:" at the beginning of a

@@ -181,7 +181,7 @@ func Listener(addr netip.AddrPort) (pid int, name string, taken bool) {
 		}
 		all, _ := All()
 		for _, p := range all {
-			if has, _ := HasSocket(p.Pid, socket.Inode); has {
+			if fd, _ := Descriptor(p.Pid, socket.Inode); fd >= 0 {
 				return p.Pid, p.Name, true
 			}
 		}

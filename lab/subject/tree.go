@@ -49,14 +49,14 @@ func (s *Subject) Connection(client netip.AddrPort) (_ proc.Socket, ok bool, err
 // owns reports whether a process of the subject has the socket open. That is
 // unknown if the kernel does not let us look: the server has other rights.
 func (s *Subject) owns(inode uint64) (owned, known bool) {
-	if has, _ := proc.HasSocket(s.Pid(), inode); has {
+	if fd, _ := proc.Descriptor(s.Pid(), inode); fd >= 0 {
 		return true, true // as nearly always, and no need to look at all processes
 	}
 	members, err := family(s.supervisor.Process.Pid)
 	known = err == nil
 	for _, p := range members {
-		has, err := proc.HasSocket(p.Pid, inode)
-		if has {
+		fd, err := proc.Descriptor(p.Pid, inode)
+		if fd >= 0 {
 			return true, true
 		}
 		if errors.Is(err, fs.ErrPermission) && !p.Ended() {
