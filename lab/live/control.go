@@ -14,12 +14,12 @@ import (
 	"socketlab/lab/trace"
 )
 
-// A mode is how our models' system calls are let go.
+// A mode says when the system calls of our models may go on.
 type mode string
 
 const (
-	oneStep mode = "step" // one of each server, when somebody says so
-	slow    mode = "slow" // one of each server, every now and then
+	oneStep mode = "step" // one call in each server, when the teacher asks for it
+	slow    mode = "slow" // one call in each server after each pause
 	run     mode = "run"  // at once
 )
 
@@ -29,25 +29,25 @@ type pacing struct {
 	Speed float64 `json:"speed"` // 1: a call in 600 ms
 }
 
-// A control does what the pages ask for.
+// A control does what the pages request.
 type control struct {
 	lesson *lesson
 	stream *trace.Stream
 
 	mu     sync.Mutex // guards what follows
 	pacing pacing
-	scene  *Script             // nil: none is played
+	scene  *Script             // nil: no scene is played
 	step   int                 // the next one
-	base   int                 // clients who were here before the scene
-	ask    *Ask                // what the class was asked last
+	base   int                 // the highest number of a client before the scene
+	ask    *Ask                // the latest question to the class
 	ballot map[string][]string // by voter
 	cpu    float64             // percent
 }
 
-// act has a client do something: of all servers.
+// act makes a client do something at all servers.
 func (c *control) act(a trace.Action) error { return c.stream.Do(a) }
 
-// pace sets how calls are let go, or lets one go.
+// pace sets the mode. In mode step, to set it again lets one call go.
 func (c *control) pace(p pacing) error {
 	switch p.Mode {
 	case oneStep, slow, run:
@@ -86,7 +86,7 @@ func (c *control) release(ctx context.Context) {
 	}
 }
 
-// choose begins a scene: those who are here leave first. "" ends it.
+// choose begins a scene; "" ends the one that is played. All clients leave first.
 func (c *control) choose(name string) error {
 	scene, found := find(name)
 	if !found && name != "" {
@@ -108,8 +108,9 @@ func (c *control) choose(name string) error {
 	return nil
 }
 
-// next plays the next step of the scene. If the class is to predict first, it
-// asks instead, and goes on when somebody has voted. More is false at the end.
+// next plays the next step of the scene. If the class has to predict first, next
+// asks the question and plays nothing; it plays the step when somebody has voted.
+// more is false at the end of the scene.
 func (c *control) next(askFirst bool) (more bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -135,7 +136,7 @@ func (c *control) next(askFirst bool) (more bool, err error) {
 	return c.step < len(c.scene.Steps), nil
 }
 
-// vote takes one voter's prediction; a second one replaces the first.
+// vote records the prediction of one voter. A second vote replaces the first.
 func (c *control) vote(ask int, voter string, servers []string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -167,8 +168,8 @@ func (c *control) vote(ask int, voter string, servers []string) error {
 
 const mostVoters = 1000
 
-// watchCost tells every now and then what the servers use, and what watching
-// costs: the lab's own share of a processor.
+// watchCost reports twice a second what the servers use, and what the lab itself
+// uses of a processor to watch them.
 func (c *control) watchCost(ctx context.Context) {
 	tick := time.NewTicker(costEvery)
 	defer tick.Stop()
@@ -208,7 +209,7 @@ func (c *control) tellWatching() {
 	c.lesson.news(Event{Lesson: &News{Watching: &w}})
 }
 
-// processorTime is what this process has used: getrusage(2).
+// processorTime is the CPU time that this process has used: getrusage(2).
 func processorTime() time.Duration {
 	var used unix.Rusage
 	unix.Getrusage(unix.RUSAGE_SELF, &used)

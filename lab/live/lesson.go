@@ -12,14 +12,14 @@ import (
 	"socketlab/lab/trace"
 )
 
-// An Event is one of the stream's, or one of the lesson's own.
+// An Event comes from the stream, or from the lesson itself.
 type Event struct {
 	trace.Event
 	Cost   *Cost `json:"cost,omitempty"`
 	Lesson *News `json:"lesson,omitempty"`
 }
 
-// A Cost is what a server's processes use, as the kernel counts it.
+// A Cost is what the processes of a server use, counted by the kernel.
 type Cost struct {
 	CPU       float64 `json:"cpu_ms"` // since the start
 	RSS       int64   `json:"rss"`    // bytes in memory
@@ -29,7 +29,7 @@ type Cost struct {
 	Zombies   int     `json:"zombies"`
 }
 
-// News are about the lesson, and not about a server.
+// News is about the lesson and not about a server.
 type News struct {
 	Scene    *Progress `json:"scene,omitempty"`
 	Ask      *Ask      `json:"ask,omitempty"`
@@ -53,7 +53,7 @@ type Ask struct {
 	step   int // of the scene
 }
 
-// Votes are how many have named each server.
+// Votes says how many voters have named each server.
 type Votes struct {
 	Ask    int            `json:"ask"`
 	Voters int            `json:"voters"`
@@ -67,10 +67,10 @@ type Watching struct {
 	Dropped int     `json:"dropped"`     // events that were not kept
 }
 
-// most is how many events a lesson keeps. What comes after them is counted.
+// most is the number of events that a lesson keeps. It only counts later ones.
 const most = 400_000
 
-// A lesson is what has happened so far, for pages that read it.
+// A lesson keeps what has happened so far. Pages read it.
 type lesson struct {
 	meta Meta
 
@@ -108,7 +108,7 @@ func newLesson(o Options) (*lesson, error) {
 	return l, l.failed
 }
 
-// tell takes what the stream tells.
+// tell adds events of the stream.
 func (l *lesson) tell(events []trace.Event) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -140,7 +140,7 @@ func (l *lesson) present() (here []int, highest int) {
 	return slices.Sorted(maps.Keys(l.here)), l.highest
 }
 
-// asks is the number of a new question.
+// asks returns the number of a new question.
 func (l *lesson) asks() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -160,7 +160,7 @@ func (l *lesson) lost() int {
 	return l.dropped
 }
 
-// news tells something of the lesson's own, with the time of the latest event.
+// news adds an event of the lesson itself, with the time of the latest event.
 func (l *lesson) news(e Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -193,7 +193,8 @@ func (l *lesson) wake() {
 	l.more = make(chan struct{})
 }
 
-// from are the events from the nth on, and what is closed when there are more.
+// from returns the events from number n on, and a channel that is closed when more
+// have come.
 func (l *lesson) from(n int) (events [][]byte, more <-chan struct{}, over bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -201,7 +202,7 @@ func (l *lesson) from(n int) (events [][]byte, more <-chan struct{}, over bool) 
 	return l.events[n:len(l.events):len(l.events)], l.more, l.over
 }
 
-// end tells all readers that nothing more comes.
+// end tells all readers that no more events come.
 func (l *lesson) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

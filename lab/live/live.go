@@ -1,12 +1,11 @@
 // Package live shows several servers side by side in a browser, while the same
 // clients talk to all of them.
 //
-// What the page shows comes from the stream of package trace and from nowhere
-// else: the servers are watched from outside, and nothing is drawn that was not
-// seen. A lesson keeps the events (lesson.go), and pages of any number of
-// browsers read them (web.go). What a browser sends is an action for the
-// clients, a step, or a vote (control.go). A recording is the same events in a
-// file (record.go), and an exported page has them inside.
+// All that the page shows comes from the stream of package trace. The lab watches
+// the servers from outside, and draws nothing that it has not seen. A lesson keeps
+// the events (lesson.go). Any number of browsers read them (web.go). A browser
+// sends an action for the clients, a step, or a vote (control.go). A recording is a
+// file with the same events (record.go); an exported page contains them.
 package live
 
 import (
@@ -18,7 +17,7 @@ import (
 	"socketlab/lab/trace"
 )
 
-// Options say what is shown.
+// Options say what to show.
 type Options struct {
 	Servers []subject.Spec
 	Title   string
@@ -28,8 +27,8 @@ type Options struct {
 	Record  string            // the file to record to; "": none
 }
 
-// newControl starts the servers, and a lesson about them. The servers run freely, or
-// each of our models waits before its next call.
+// newControl starts the servers and a lesson about them. With Step, each of our
+// models waits before its first call; without it, they run freely.
 func newControl(ctx context.Context, o Options) (*control, error) {
 	l, err := newLesson(o)
 	if err != nil {
@@ -60,8 +59,8 @@ func (c *control) finish(errs ...error) (Recording, error) {
 	return c.lesson.recording(), errors.Join(errs...)
 }
 
-// Watch starts the servers and serves the page, until the context ends. Begins
-// is called when the page can be opened. It returns what was seen.
+// Watch starts the servers and serves the page until the context ends. It calls
+// begins when the page can be opened, and returns what was seen.
 func Watch(ctx context.Context, o Options, at Place, begins func(Addresses)) (Recording, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -84,7 +83,7 @@ func Watch(ctx context.Context, o Options, at Place, begins func(Addresses)) (Re
 }
 
 // Play plays a scene without a browser, from its first step to its last, and
-// returns what was seen. Each step has pause for what it causes.
+// returns what was seen. After each step it waits for pause.
 func Play(ctx context.Context, o Options, pause time.Duration) (Recording, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

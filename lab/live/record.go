@@ -15,7 +15,7 @@ import (
 const Schema = "lab.live/1"
 
 // A Meta is what a page has to know before the first event. It is the first line
-// of a recording; the others are events.
+// of a recording; each other line is an event.
 type Meta struct {
 	Schema   string            `json:"schema"`
 	Title    string            `json:"title"`
@@ -31,7 +31,7 @@ type Recording struct {
 	Events [][]byte // as JSON
 }
 
-// Write writes it in the format of --record.
+// Write writes the recording in the format of --record.
 func (r Recording) Write(w io.Writer) error {
 	out := bufio.NewWriter(w)
 	out.Write(marshal(r.Meta))
@@ -43,8 +43,8 @@ func (r Recording) Write(w io.Writer) error {
 	return out.Flush()
 }
 
-// Read reads what --record has written. Of a file that ends in the middle of a
-// line, all whole lines are taken, and cut says so.
+// Read reads a file of --record. If the file ends in the middle of a line, Read
+// returns all whole lines, and cut is true.
 func Read(r io.Reader) (recording Recording, cut bool, err error) {
 	in := bufio.NewReader(r)
 	for n := 1; ; n++ {
@@ -71,7 +71,7 @@ func Read(r io.Reader) (recording Recording, cut bool, err error) {
 	}
 }
 
-// modules are the page's scripts, in an order in which none needs a later one.
+// modules are the scripts of the page. Each one needs only those before it.
 var modules = []string{"words.js", "dom.js", "state.js", "ladder.js", "columns.js", "main.js"}
 
 // Export writes one page that needs nothing else: no lab, no network.
@@ -104,7 +104,7 @@ func (r Recording) Export(w io.Writer) error {
 	return t.Execute(w, map[string]any{"Style": template.CSS(style), "Script": template.JS(script), "Data": json.RawMessage(data)})
 }
 
-// bundle is all modules as one: what they import from each other stands above.
+// bundle joins all modules. Imports are dropped: what they import is above.
 func bundle() (string, error) {
 	var all strings.Builder
 	for _, name := range modules {

@@ -9,15 +9,15 @@ type Script struct {
 	Steps []ScriptStep `json:"steps"`
 }
 
-// A ScriptStep is one action, and what is said before it.
+// A ScriptStep is one action, with a sentence that the page shows before it.
 type ScriptStep struct {
 	trace.Action
 	Says Words `json:"says"`
 	Asks bool  `json:"asks,omitempty"` // the class predicts first: who answers this client?
 }
 
-// Words are a sentence in the languages of the page. {2} stands for the number
-// that the scene's client 2 has.
+// Words are one sentence in each language of the page. {2} stands for the number
+// of the scene's second client.
 type Words struct {
 	En string `json:"en"`
 	Zh string `json:"zh"`
@@ -32,8 +32,8 @@ func asks(s ScriptStep) ScriptStep {
 	return s
 }
 
-// Scenes are the scripts there are. Clients are numbered from those who are
-// here already.
+// Scenes are all scripts. The numbers of their clients follow those of earlier
+// clients.
 var Scenes = []Script{
 	{"two-clients", Words{"Client 2 is connected. Who reads it?", "客户端 2 已连接。谁来读它？"}, []ScriptStep{
 		does(1, trace.Connect, "", "Client {1} connects, and thinks.", "客户端 {1} 连接，然后思考。"),
@@ -82,7 +82,7 @@ var Scenes = []Script{
 	{"crowd", Words{"Ten clients at the same moment", "同时到来的十个客户端"}, crowd(10)},
 }
 
-// crowd has n clients connect, and each of them send a line.
+// crowd makes n clients connect, and then each of them send a line.
 func crowd(n int) []ScriptStep {
 	steps := everybody(n, trace.Connect, "One more client connects.", "又一个客户端连接。")
 	for i := range n {
@@ -91,7 +91,7 @@ func crowd(n int) []ScriptStep {
 	return steps
 }
 
-// everybody has n clients do the same.
+// everybody makes n clients do the same, one after the other.
 func everybody(n int, do, en, zh string) (steps []ScriptStep) {
 	for i := range n {
 		steps = append(steps, does(i+1, do, "", en, zh))

@@ -28,29 +28,29 @@ type Place struct {
 	Addresses []string // under which other machines reach this one
 }
 
-// Addresses are under which the page is found.
+// Addresses are the URLs of the page.
 type Addresses struct {
-	Teacher string   // who acts
-	Class   []string // who watches and votes; the first one is on this machine
+	Teacher string   // for the teacher, who may act
+	Class   []string // for the class, which may watch and vote; the first one is for this machine
 }
 
-// A site is the page's server. Every request has to have a token in its path:
-// the teacher's, or the class's, which lets only watch and vote.
+// A site serves the page. Each request must have a token in its path: the token of
+// the teacher, or that of the class, which allows only to watch and to vote.
 type site struct {
 	lesson  *lesson
 	control *control // nil: a recording is played
 	open    bool
 	teacher string
 	class   string
-	hosts   []string // under which it may be asked for
+	hosts   []string // values of the Host header that are allowed
 	server  *http.Server
 	readers atomic.Int32
 }
 
 const (
-	mostReaders = 300              // pages that are open at a time
+	mostReaders = 300              // pages that may be open at the same time
 	mostBody    = 64 << 10         // bytes of a request
-	patience    = 10 * time.Second // with a page that does not read
+	patience    = 10 * time.Second // how long to wait for a page that does not read
 )
 
 func newSite(l *lesson, c *control, open bool) *site {
@@ -93,7 +93,7 @@ func (s *site) listen(at Place) (Addresses, error) {
 	return found, nil
 }
 
-// close ends all answers. The lesson is over by then, so that they end.
+// close waits until all answers have ended. The lesson must be over: then they end.
 func (s *site) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -103,8 +103,8 @@ func (s *site) close() error {
 	return nil
 }
 
-// guard refuses who asks under another name, without a token, or from another
-// page: a page of somebody else's cannot make a browser act here.
+// guard refuses a request with another Host, without a token, or from another page.
+// So a foreign page in the same browser cannot control the lab.
 func (s *site) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -128,7 +128,7 @@ func (s *site) guard(next http.Handler) http.Handler {
 	})
 }
 
-// acts is whether a request may act, in its context.
+// acts is the key under which a request's context says whether it may act.
 type acts struct{}
 
 func mayAct(r *http.Request) bool { return r.Context().Value(acts{}).(bool) }
@@ -164,7 +164,7 @@ func (s *site) routes() http.Handler {
 	return mux
 }
 
-// obey answers a request that asks for something to be done.
+// obey answers a request by doing what it asks for.
 func obey[T any](teacherOnly bool, do func(T) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if teacherOnly && !mayAct(r) {
@@ -197,8 +197,8 @@ func (s *site) serveMeta(w http.ResponseWriter, r *http.Request) {
 	w.Write(marshal(meta))
 }
 
-// serveEvents tells a page what has happened, and what happens from now on:
-// Server-Sent Events, in batches. A page that comes back says what it has.
+// serveEvents sends all events so far, and then each new one: Server-Sent Events, in
+// batches. A page that connects again says which events it has (Last-Event-ID).
 func (s *site) serveEvents(w http.ResponseWriter, r *http.Request) {
 	if s.readers.Add(1) > mostReaders {
 		s.readers.Add(-1)
