@@ -18,7 +18,7 @@ var rooms = map[string]int{
 	"lab/bench":                 4340,
 	"lab/bench/results":         645,
 	"lab/bench/twin":            152,
-	"lab/broken":                2760,
+	"lab/broken":                2800,
 	"lab/certs":                 530,
 	"lab/chat":                  585,
 	"lab/diagram":               4540,

@@ -251,9 +251,8 @@ func (t *T) visit(fin bool) {
 	}
 }
 
-// comeAndGo has n clients visit, several at a time; fin says which of them leave
-// with FIN. It returns how many came: a quarter of them is enough where each
-// costs the server a millisecond, as one does that has a process of its own.
+// comeAndGo has n clients visit, several at a time; fin says who leaves with FIN.
+// A quarter of them is enough where each costs the server a millisecond.
 func (t *T) comeAndGo(n, together int, fin func(i int) bool) (came int) {
 	const dear = time.Millisecond
 	quarter := n / 4 / together

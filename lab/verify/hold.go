@@ -143,8 +143,7 @@ func (t *T) limit(server *subject.Subject, patience time.Duration) {
 }
 
 // standAside lets the next check begin: this one does nothing but wait, and the
-// server sleeps. Neither needs a CPU then, so it is the same to it whether another
-// check has them.
+// server sleeps, so neither needs a CPU.
 func (t *T) standAside() {
 	if t.idle != nil {
 		t.idle()

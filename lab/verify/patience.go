@@ -43,8 +43,7 @@ func (p *patience) left() time.Duration {
 	if p.looks == 0 {
 		p.looks = now.looks
 	}
-	const aside = 3
-	if now.naps >= aside {
+	if now.naps >= 3 {
 		p.t.standAside()
 	}
 	enough := min(sleeping, int(p.t.Wait/glances*6/10))

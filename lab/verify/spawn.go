@@ -92,7 +92,7 @@ func (t *T) alone(most int) {
 		t.Skip("setpriv and prlimit are not installed (util-linux), and root has no limit")
 	}
 	spec := t.Server.Spec
-	nobody := spec.Port // no other server that is held to this now has that number
+	nobody := spec.Port // no other server has that number now
 	for last := most + spare; most <= last; most += 4 {
 		t.Server.Spec.Command = append([]string{
 			setpriv, fmt.Sprintf("--reuid=%d", nobody), "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--bounding-set=-sys_resource,-sys_admin", "--",
