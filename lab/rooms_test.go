@@ -22,7 +22,7 @@ var rooms = map[string]int{
 	"lab/certs":                 530,
 	"lab/chat":                  585,
 	"lab/diagram":               4540,
-	"lab/experiment":            4090,
+	"lab/experiment":            4060,
 	"lab/live":                  1065,
 	"lab/probe":                 310,
 	"lab/proc":                  780,

@@ -26,8 +26,8 @@ type Options struct {
 	Private  error    // nil: this is a network namespace of our own; else why it is not
 }
 
-// A Run is an experiment on its way: what it may use, and what it has seen.
-// Its methods end the run when something goes wrong that it is not about.
+// A Run is one run of an experiment: what it may use, and what it has seen. Its
+// methods end the run if something fails that the experiment is not about.
 type Run struct {
 	Options
 	ctx     context.Context
@@ -117,7 +117,7 @@ func (e Experiment) Do(ctx context.Context, o Options) Result {
 	return result
 }
 
-// weigh makes no contradiction of what a busy machine has spoilt.
+// weigh turns a contradiction into Undecided if the machine was too busy.
 func (r *Result) weigh() {
 	if r.Status == Contradicts && r.Busy > tooBusy {
 		r.Status = Undecided
@@ -142,7 +142,7 @@ func (r *Run) play(q Question, result *Result) {
 	}
 }
 
-// clean undoes what the run began, the last first.
+// clean undoes what the run has begun, in reverse order.
 func (r *Run) clean() {
 	for _, undo := range slices.Backward(r.cleanup) {
 		undo()
@@ -244,21 +244,21 @@ func (r *Run) Lacks(format string, args ...any) {
 	panic(stop{Missing, fmt.Errorf("it cannot be produced here: "+format, args...)})
 }
 
-// NeedsNamespace ends the run unless the network is ours alone.
+// NeedsNamespace ends the run unless it has a network namespace of its own.
 func (r *Run) NeedsNamespace(what string) {
 	if r.Private != nil {
 		r.Lacks("%s needs a network namespace of its own (%v); lab doctor says how to get it", what, r.Private)
 	}
 }
 
-// Knob sets one of the kernel's knobs of this network namespace, below
-// /proc/sys/net/ipv4: ip-sysctl.rst.
+// Knob sets a sysctl of this network namespace, below /proc/sys/net/ipv4:
+// ip-sysctl.rst.
 func (r *Run) Knob(name, value string) {
 	r.NeedsNamespace("to turn " + name)
 	r.Check(os.WriteFile("/proc/sys/net/ipv4/"+name, []byte(value), 0o644))
 }
 
-// Sleep lets a stretch of time pass that is part of the experiment.
+// Sleep waits. Only use it if the time is a part of the experiment.
 func (r *Run) Sleep(d time.Duration) {
 	select {
 	case <-time.After(d):
@@ -267,10 +267,10 @@ func (r *Run) Sleep(d time.Duration) {
 	}
 }
 
-// patience is how long an event may take that must come.
+// patience is how long to wait for an event that must come.
 const patience = 5 * time.Second
 
-// Until waits until something is seen. It is false if it was not seen in time.
+// Until waits until seen is true. It returns false if the time is over first.
 func (r *Run) Until(within time.Duration, seen func() bool) bool {
 	for deadline := time.Now().Add(within); !seen(); {
 		if time.Now().After(deadline) {
@@ -281,7 +281,7 @@ func (r *Run) Until(within time.Duration, seen func() bool) bool {
 	return true
 }
 
-// settled waits until something that is counted has begun and goes on no more.
+// settled waits until a count is above 0 and has not changed for 150 ms.
 func (r *Run) settled(count func() int) (n int) {
 	since := time.Now()
 	r.Until(patience, func() bool {
@@ -294,8 +294,8 @@ func (r *Run) settled(count func() int) (n int) {
 	return n
 }
 
-// tooBusy is the part of the machine that others may use: if more, what was
-// measured may be their doing.
+// tooBusy is the part of the machine that other programs may use. If they use more,
+// they may have changed what was measured.
 const tooBusy = 0.25
 
 // watchOthers returns what part of the machine's processor time was used by

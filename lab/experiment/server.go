@@ -21,7 +21,7 @@ import (
 	"socketlab/models/sys"
 )
 
-// A Server is a process with a port, whoever wrote it.
+// A Server is a process with a port: one of our models, or any program.
 type Server struct {
 	*subject.Subject
 	Name string
@@ -33,7 +33,7 @@ func (r *Run) Serve(model string, flags ...string) *Server {
 	return r.Start(r.model(model, append([]string{"--backlog=1024"}, flags...)...))
 }
 
-// model is how a model is started.
+// model says how to start a model.
 func (r *Run) model(name string, flags ...string) subject.Spec {
 	m, err := all.Named(name)
 	r.Check(err)
@@ -47,8 +47,8 @@ func (r *Run) Broken(name string) *Server {
 	return r.Start(subject.Spec{Name: name, Kind: "command", Command: []string{r.Lab, "broken", name, "{port}"}})
 }
 
-// Servers starts those of the columns one after the other, with flags of lab
-// run for the models, and calls see with each of them.
+// Servers starts the server of each column, one after the other, and calls see with
+// it. Models get the flags, which are those of lab run.
 func (r *Run) Servers(flags []string, see func(s *Server)) {
 	for _, model := range r.Models {
 		s := r.Serve(model, flags...)
@@ -62,7 +62,7 @@ func (r *Run) Servers(flags []string, see func(s *Server)) {
 	}
 }
 
-// Start starts a server, which ends with the run.
+// Start starts a server. It ends with the run at the latest.
 func (r *Run) Start(spec subject.Spec) *Server {
 	s, err := subject.Start(r.ctx, spec)
 	r.Check(err)
@@ -70,9 +70,9 @@ func (r *Run) Start(spec subject.Spec) *Server {
 	return &Server{s, spec.Name, r}
 }
 
-// CPU is how much of a core the server and its children use while a time
-// passes, and how much they would have used if others had let them: 1 is a whole
-// core.
+// CPU waits for some time, and says how much of a core the server and its children
+// used meanwhile: 1 is a whole core. wanted adds the time in which they were ready
+// to run and had no core.
 func (s *Server) CPU(during time.Duration) (used, wanted float64) {
 	before, waited, start := s.Tree().CPU, s.Starved(), time.Now()
 	s.r.Sleep(during)
@@ -88,7 +88,7 @@ func (s *Server) Tree() proc.Tree {
 	return tree
 }
 
-// End is the server's end of a client's connection. It is not ok if it has none.
+// End is the server's end of a client's connection. ok is false if there is none.
 func (s *Server) End(c *Client) (end proc.Socket, ok bool) {
 	all, err := s.Sockets()
 	s.r.Check(err)
@@ -100,8 +100,8 @@ func (s *Server) End(c *Client) (end proc.Socket, ok bool) {
 	return proc.Socket{}, false
 }
 
-// Holds is the descriptor under which one of the server's processes has a
-// socket; −1: none has it.
+// Holds is the descriptor under which a process of the server has a socket; −1 if
+// no process has it.
 func (s *Server) Holds(inode uint64) int {
 	for _, p := range s.Tree().Processes {
 		if fd, _ := proc.Descriptor(p.Pid, inode); fd >= 0 && inode != 0 {
@@ -111,7 +111,7 @@ func (s *Server) Holds(inode uint64) int {
 	return -1
 }
 
-// Dial is a client of the server's.
+// Dial connects a client to the server.
 func (s *Server) Dial() *Client { return s.r.Dial(s.Addr().String()) }
 
 // A Client is one end of a connection, in this process.
@@ -120,17 +120,21 @@ type Client struct {
 	r *Run
 }
 
-// Dial is a client that is connected.
-func (r *Run) Dial(addr string) *Client {
-	dialer := net.Dialer{Timeout: patience}
-	conn, err := dialer.DialContext(r.ctx, "tcp4", addr)
+// client is the client at one end of a new connection, which ends with the run.
+func (r *Run) client(conn net.Conn, err error) *Client {
 	r.Check(err)
 	r.finally(func() { conn.Close() })
 	return &Client{conn.(*net.TCPConn), r}
 }
 
-// DialNarrow is a client whose kernel keeps next to nothing for it, so that a
-// server is soon not rid of what it sends: SO_RCVBUF, socket(7).
+// Dial connects a client.
+func (r *Run) Dial(addr string) *Client {
+	dialer := net.Dialer{Timeout: patience}
+	return r.client(dialer.DialContext(r.ctx, "tcp4", addr))
+}
+
+// DialNarrow connects a client with a very small receive buffer, so that a server
+// soon cannot send more to it: SO_RCVBUF, socket(7).
 func (r *Run) DialNarrow(addr string) *Client {
 	dialer := net.Dialer{Timeout: patience, Control: func(_, _ string, raw syscall.RawConn) error {
 		return raw.Control(func(fd uintptr) {
@@ -138,20 +142,17 @@ func (r *Run) DialNarrow(addr string) *Client {
 			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, 1<<20)
 		})
 	}}
-	conn, err := dialer.DialContext(r.ctx, "tcp4", addr)
-	r.Check(err)
-	r.finally(func() { conn.Close() })
-	return &Client{conn.(*net.TCPConn), r}
+	return r.client(dialer.DialContext(r.ctx, "tcp4", addr))
 }
 
-// Send sends all of it.
+// Send sends all of the text.
 func (c *Client) Send(text string) {
 	c.SetWriteDeadline(time.Now().Add(patience))
 	_, err := c.Write([]byte(text))
 	c.r.Check(err)
 }
 
-// Recv is what arrives until so many bytes are there, the end has come, or the
+// Recv returns what arrives until there are n bytes, the connection ends, or the
 // time is over.
 func (c *Client) Recv(n int, within time.Duration) (text string, err error) {
 	c.SetReadDeadline(time.Now().Add(within))
@@ -168,8 +169,8 @@ func (c *Client) Recv(n int, within time.Duration) (text string, err error) {
 	return string(got), err
 }
 
-// Ask sends a line and waits for so many bytes; it is false if they do not come
-// in time.
+// Ask sends a line and waits for its echo. answered is false if the echo does not
+// come in time.
 func (c *Client) Ask(text string, within time.Duration) (took time.Duration, answered bool) {
 	start := time.Now()
 	c.Send(text)
@@ -177,7 +178,7 @@ func (c *Client) Ask(text string, within time.Duration) (took time.Duration, ans
 	return time.Since(start), got == text
 }
 
-// Call is a bare recv or send on the client's socket, to see its errno.
+// Call makes one system call on the client's socket, to see its errno.
 func (c *Client) Call(call func(fd int) (int, error)) (n int, err error) {
 	raw, e := c.SyscallConn()
 	c.r.Check(e)
@@ -186,7 +187,7 @@ func (c *Client) Call(call func(fd int) (int, error)) (n int, err error) {
 	return n, err
 }
 
-// Try is what one recv says, without waiting longer than that for it.
+// Try says what one recv returns. It waits no longer than within.
 func (c *Client) Try(within time.Duration) (said string) {
 	buf := make([]byte, 4096)
 	var n int
@@ -226,7 +227,7 @@ func (r *Run) Listen(backlog int) (lfd int, addr netip.AddrPort) {
 	return lfd, addr
 }
 
-// list is names with commas, and the last one with "and".
+// list joins names with commas, and the last one with "and".
 func list(names []string) string {
 	if len(names) < 2 {
 		return strings.Join(names, "")
@@ -240,10 +241,7 @@ func (r *Run) accept(lfd int) *Client {
 	r.Check(err)
 	file := os.NewFile(uintptr(cfd), "client")
 	defer file.Close()
-	conn, err := net.FileConn(file) // it has its own descriptor for it
-	r.Check(err)
-	r.finally(func() { conn.Close() })
-	return &Client{conn.(*net.TCPConn), r}
+	return r.client(net.FileConn(file)) // FileConn makes a copy of the descriptor
 }
 
 // Shows waits until the server has printed a text.
@@ -251,7 +249,7 @@ func (s *Server) Shows(text string, within time.Duration) bool {
 	return s.r.Until(within, func() bool { return strings.Contains(string(s.Stdout()), text) })
 }
 
-// Hold stops the server, as if it were busy elsewhere; its kernel goes on.
+// Hold stops the server (SIGSTOP), as if it were busy. Its kernel goes on.
 func (s *Server) Hold() {
 	s.r.Check(s.Signal(syscall.SIGSTOP))
 	s.r.Until(patience, func() bool {
@@ -260,10 +258,10 @@ func (s *Server) Hold() {
 	})
 }
 
-// Release lets it go on.
+// Release lets the server go on.
 func (s *Server) Release() { s.r.Check(s.Signal(syscall.SIGCONT)) }
 
-// Children are the server's processes but for the first, dead or alive.
+// Children are all processes of the server except the first one, zombies included.
 func (s *Server) Children() (all []proc.Process) {
 	for _, p := range s.Tree().Processes {
 		if p.Pid != s.Pid() {

@@ -84,32 +84,9 @@ func (t *tap) sees(secret []byte) string {
 	return "hidden"
 }
 
-// echoTLS serves TLS in this process, an echo for each client, until the run ends.
-func (r *Run) echoTLS(config *tls.Config) (addr string) {
-	listener, err := tls.Listen("tcp4", "127.0.0.1:0", config)
-	r.Check(err)
-	r.finally(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				buf := make([]byte, 4096)
-				for n, err := conn.Read(buf); err == nil; n, err = conn.Read(buf) {
-					conn.Write(buf[:n])
-				}
-			}()
-		}
-	}()
-	return listener.Addr().String()
-}
-
-// speaks is a server in this process that says a message, a write for each
-// part, and closes.
-func (r *Run) speaks(config *tls.Config, message []string) (addr string) {
+// answer serves in this process until the run ends, over TLS if there is a config:
+// it calls converse for each client.
+func (r *Run) answer(config *tls.Config, converse func(net.Conn)) (addr string) {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	r.Check(err)
 	r.finally(func() { listener.Close() })
@@ -122,15 +99,28 @@ func (r *Run) speaks(config *tls.Config, message []string) (addr string) {
 			if config != nil {
 				conn = tls.Server(conn, config)
 			}
-			go func() {
-				for _, part := range message {
-					io.WriteString(conn, part)
-				}
-				conn.Close() // with TLS: close_notify first
-			}()
+			go converse(conn)
 		}
 	}()
 	return listener.Addr().String()
+}
+
+// echoTLS is an echo server over TLS.
+func (r *Run) echoTLS(config *tls.Config) (addr string) {
+	return r.answer(config, func(conn net.Conn) {
+		defer conn.Close()
+		io.Copy(conn, conn)
+	})
+}
+
+// speaks is a server that sends a message, one write for each part, and closes.
+func (r *Run) speaks(config *tls.Config, message []string) (addr string) {
+	return r.answer(config, func(conn net.Conn) {
+		for _, part := range message {
+			io.WriteString(conn, part)
+		}
+		conn.Close() // with TLS: close_notify first
+	})
 }
 
 // reads is all that a client reads, and how it ended.
@@ -171,14 +161,7 @@ func (r *Run) cutsRecords(server string, after, bytes int64, passed *atomic.Int6
 
 // between is somebody on the way. What the client sends passes.
 func (r *Run) between(server string, pass func(client, server net.Conn)) (addr string) {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	r.Check(err)
-	r.finally(func() { listener.Close() })
-	go func() {
-		client, err := listener.Accept()
-		if err != nil {
-			return
-		}
+	return r.answer(nil, func(client net.Conn) {
 		behind, err := net.Dial("tcp4", server)
 		if err != nil {
 			client.Close()
@@ -188,6 +171,5 @@ func (r *Run) between(server string, pass func(client, server net.Conn)) (addr s
 		pass(client, behind)
 		client.(*net.TCPConn).CloseWrite()
 		behind.Close()
-	}()
-	return listener.Addr().String()
+	})
 }
