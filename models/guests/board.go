@@ -2,8 +2,8 @@ package guests
 
 import "sync/atomic"
 
-// A Board is who is here for servers whose processes share memory, and nothing
-// else: sys.Share. Each process has a place on it, and one client at a time.
+// A Board says who is here, for a server whose processes share only memory:
+// sys.Share. Each process has a place on it, and serves one client at a time.
 // The zero Board has nobody on it.
 type Board struct {
 	served atomic.Int32     // how many clients have come so far
@@ -20,8 +20,8 @@ func (b *Board) Come(place int) (id int) {
 // Leave empties a place.
 func (b *Board) Leave(place int) { b.client[place].Store(0) }
 
-// Relay passes on what the operator types, by the pipe of each place, as that
-// of a List does.
+// Relay passes on what the operator types, through the pipe of each place. It does
+// the same as the Relay of a List.
 func (b *Board) Relay(keyboard, screen int, pipes []Pipe) {
 	start(keyboard, screen, func(yield func(int, Tell) bool) {
 		for place, pipe := range pipes {

@@ -1,6 +1,6 @@
-// Package guests has what a server with many clients needs to know about them,
-// whatever its model: who is here, when somebody leaves, which of them a line
-// of the operator's is for, and who missed it.
+// Package guests has what a server of any model needs to know about its clients:
+// who is here, when somebody leaves, which clients a line of the operator is for,
+// and who missed it.
 package guests
 
 import (
@@ -29,16 +29,16 @@ func NewList() *List {
 	return l
 }
 
-// Come puts client number id on the list, with what passes the operator's lines
-// on to it, and the descriptors that are its own.
+// Come puts client number id on the list. tell passes the operator's lines on to
+// it; the descriptors are its own.
 func (l *List) Come(id int, tell Tell, descriptors ...int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.here[id] = guest{tell, descriptors}
 }
 
-// Leave takes it off, and closes its descriptors: who waits for room finds
-// room. Nobody calls its Tell any more.
+// Leave takes a client off the list, and closes its descriptors. Whoever waits for
+// room finds it. Nobody calls the client's Tell any more.
 func (l *List) Leave(id int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -26,9 +26,9 @@ func Typed(keyboard int) iter.Seq[[]byte] {
 	}
 }
 
-// Read yields the lines that are there now, for one who knows that there is
-// something to read, and must not wait. At the end of the operator's input it
-// sets keyboard to -1: no operator any more.
+// Read yields the lines that are there now. It is for a caller that knows that
+// there is something to read and must not wait. At the end of the operator's input
+// it sets keyboard to -1: there is no operator any more.
 func Read(keyboard *int, lines *session.Lines, buf []byte) iter.Seq[[]byte] {
 	n, err := sys.Read(*keyboard, buf)
 	if sys.Again(err) { // readiness is only a hint
@@ -86,8 +86,8 @@ func (o *Operator) Forget(buf []byte) {
 	}
 }
 
-// A Pipe is how the operator's lines reach one who sleeps in system calls:
-// nothing but a descriptor can wake it. Without an operator both ends are -1.
+// A Pipe passes the operator's lines to a thread or process that sleeps in system
+// calls: only a descriptor can wake it. Without an operator both ends are -1.
 type Pipe struct{ Reader, Writer int }
 
 // NewPipe makes a pipe, if there is a keyboard.
@@ -100,7 +100,7 @@ func NewPipe(keyboard int) (p Pipe, err error) {
 }
 
 // Tell writes a line into the pipe. One of at most MaxLine bytes goes in whole
-// or not at all: pipe(7). If the reader has gone, nobody misses it.
+// or not at all: pipe(7). If the reader has gone, the line is dropped.
 func (p Pipe) Tell(line []byte) bool {
 	_, err := sys.Write(p.Writer, line)
 	return !sys.Again(err)

@@ -13,9 +13,10 @@ import (
 // is false, and nothing has happened, if there is no room for the line now.
 type Tell func(line []byte) bool
 
-// Patience is how long the operator is kept waiting for a client that has no
-// room for a line. A client that reads makes room in that time. One that does
-// not misses the line, and nobody waits for it again until it has taken one.
+// Patience is how long the operator waits for a client that has no room for a
+// line. A client that reads makes room in that time. A client that does not read
+// misses the line, and the operator does not wait for it again until it has taken
+// one.
 const Patience = time.Second
 
 // Relay starts a goroutine that passes on what the operator types to those on
@@ -28,13 +29,13 @@ func start(keyboard, screen int, here iter.Seq2[int, Tell]) {
 	}
 }
 
-// relay is the goroutine, by whose name a trace shows it.
+// relay is the goroutine. A trace shows it by this name.
 func relay(keyboard, screen int, here iter.Seq2[int, Tell]) {
 	Pass(keyboard, screen, here)
 }
 
-// Pass passes on what the operator types, until their input ends. here walks
-// over the clients; it may hold a lock meanwhile.
+// Pass passes on what the operator types, until their input ends. here yields the
+// clients; it may hold a lock meanwhile.
 func Pass(keyboard, screen int, here iter.Seq2[int, Tell]) {
 	o := &operator{here: here, screen: screen, behind: map[int]bool{}}
 	for line := range Typed(keyboard) { // sleeps until it is typed
@@ -48,9 +49,9 @@ type operator struct {
 	behind map[int]bool // who has missed a line, and has taken none since
 }
 
-// pass tells those a line is for. While it waits for one who has no room, it
-// reads no more from the operator: so a long text that is pasted goes no faster
-// than the clients read.
+// pass sends a line to the clients that it is for. While it waits for a client that
+// has no room, it reads no more from the operator. So a long text that is pasted
+// goes no faster than the clients read.
 func (o *operator) pass(line []byte) {
 	heard := false
 	behind := o.behind
@@ -74,7 +75,7 @@ func (o *operator) pass(line []byte) {
 	sys.Show(o.screen, session.Remark(line, heard))
 }
 
-// offer tries to tell some clients, and returns those who have no room.
+// offer offers the line to some clients, and returns those that have no room.
 func (o *operator) offer(line []byte, to func(id int) bool) (full []int) {
 	for id, tell := range o.here {
 		switch {
@@ -88,7 +89,7 @@ func (o *operator) offer(line []byte, to func(id int) bool) (full []int) {
 	return full
 }
 
-// waitsFor asks whether one of them may read after all.
+// waitsFor reports whether one of them may still read.
 func (o *operator) waitsFor(full []int) bool {
 	return slices.ContainsFunc(full, func(id int) bool { return !o.behind[id] })
 }

@@ -2,7 +2,7 @@
 //
 // A session is sans-IO: bytes go in, bytes come out, and it never waits. It
 // knows nothing of sockets, so that the same conversation can be served by
-// every model; all that can wait stands on the model's own page. (The one
+// every model. All calls that can wait are on the model's own page. (The one
 // deliberate exception is in work.go.)
 package session
 
@@ -21,33 +21,34 @@ type Session interface {
 	// must come before the caller uses its buffer again.
 	Feed(p []byte)
 
-	// FeedEOF takes note that the client has finished sending.
+	// FeedEOF tells the session that the client has finished sending.
 	FeedEOF()
 
-	// Say takes one line of the operator's, "hello\n" or "@3 hello\n". It is
-	// false if the line is for others only.
+	// Say takes one line of the operator, "hello\n" or "@3 hello\n". mine is
+	// false if the line is only for other clients.
 	Say(line []byte) (mine bool)
 
 	// Pending is what is to be sent to the client, valid until the next call.
 	Pending() []byte
 
-	// Heard is text for the operator's screen. It is handed out once, and
+	// Heard is text for the operator's screen. It is returned only once, and is
 	// valid until the next call.
 	Heard() []byte
 
 	// Sent reports that the kernel took the first n bytes of Pending; n may
-	// be 0. What it did not take becomes the session's own.
+	// be 0. The session copies the bytes that it did not take.
 	Sent(n int)
 
 	// WantRead is false once the client has finished, and while more than
-	// HighWater bytes are pending: a client that does not read is not read.
+	// HighWater bytes are pending: then the client does not read, and the server
+	// reads no more from it.
 	WantRead() bool
 
 	// Done reports that nothing is left to read or to send.
 	Done() bool
 }
 
-// Abandon ends the session of a client that is gone: it is owed nothing.
+// Abandon ends the session of a client that is gone: nothing more is sent to it.
 func Abandon(s Session) {
 	s.Sent(len(s.Pending()))
 	s.FeedEOF()
