@@ -31,7 +31,7 @@ var rooms = map[string]int{
 	"lab/step":                  815,
 	"lab/subject":               1570,
 	"lab/text":                  445,
-	"lab/trace":                 6150,
+	"lab/trace":                 6560,
 	"lab/verify":                6200,
 	"lab/verify/client":         735,
 	"models":                    110,

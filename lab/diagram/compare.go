@@ -62,11 +62,11 @@ func (t Trace) onSlide(alone bool) Trace {
 	lengths := map[int]int{}
 	for _, e := range events {
 		switch s, c := e.Segment, e.Call; {
-		case e.State != nil, e.Life != nil && e.Life.Event != "begins",
+		case e.State != nil, e.Life != nil && e.Life.Event != "begins" && !alone,
 			c != nil && t.serves(c.Actor) && c.Result != "" && !c.Slept && !starts(*c) && !(alone && t.pipe(*c)),
 			c != nil && c.Result != "" && !c.Slept && receives(*c) && !(alone && t.pipe(*c)), c != nil && prefixed(c.Name, "wait"):
 			continue
-		case e.Life != nil:
+		case e.Life != nil && e.Life.Event == "begins":
 			e = e.clone()
 			e.Life.By = ""
 		case c != nil && alone && t.pipe(*c):

@@ -80,6 +80,7 @@ type Segment struct {
 	Data       []byte           `json:"data"`              // the first of them, at most 64
 	Records    []records.Record `json:"records,omitempty"` // of TLS, complete with this segment
 	Retransmit bool             `json:"retransmit,omitempty"`
+	Full       bool             `json:"full,omitempty"`     // it says window 0: there is no room for more
 	Inferred   bool             `json:"inferred,omitempty"` // not seen, concluded: drawn dashed
 
 	Label   string `json:"-"` // what stands on its arrow, where not all is to be said; "": all

@@ -73,6 +73,9 @@ func numbers(s Segment, head string) string {
 	if strings.Contains(s.Flags, "ACK") {
 		numbers += fmt.Sprintf(" ack=%d", s.Ack)
 	}
+	if s.Full {
+		numbers += " win=0"
+	}
 	return numbers
 }
 

@@ -39,11 +39,14 @@ type client struct {
 	reading bool   // it reads what comes
 	owed    []byte // what it is to send
 
+	bound bool // it calls bind before it connects, over IPv4
+	room  int  // how large its receive buffer is to be, before it connects; 0: as the kernel likes
+
 	tls *tls.Conn // its thread's only; nil: it speaks plain TCP
 }
 
-func newClient(number int, server netip.AddrPort, log *account) *client {
-	c := &client{number: number, id: clientName(number), addr: server, log: log, fd: -1, wake: -1, ended: make(chan struct{})}
+func newClient(number int, name string, server netip.AddrPort, log *account) *client {
+	c := &client{number: number, id: name, addr: server, log: log, fd: -1, wake: -1, ended: make(chan struct{})}
 	c.more.L = &c.mu
 	log.mu.Lock()
 	log.enters(c.id, c.id)

@@ -74,7 +74,7 @@ func (c *client) attend() {
 		c.sendOwed()
 	}
 	if fds[1].Revents&^unix.POLLOUT != 0 && c.reading {
-		if len(c.receive()) == 0 { // FIN, or an error
+		if len(c.receive(4096)) == 0 { // FIN, or an error
 			c.mu.Lock()
 			c.reading = false
 			c.mu.Unlock()

@@ -147,6 +147,7 @@ func (d *decoder) decode(s segment) diagram.Segment {
 		Flags:      s.flags.String(),
 		Seq:        seq,
 		Window:     int(s.window),
+		Full:       s.window == 0 && !s.flags.has(rst) && !s.flags.has(syn),
 		Len:        s.length,
 		Data:       append([]byte(nil), s.data[:min(len(s.data), 64)]...),
 		Retransmit: consumed > 0 && int32(seq-sender.next) < 0,

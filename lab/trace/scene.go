@@ -1,13 +1,17 @@
 package trace
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"socketlab/lab/diagram"
 	"socketlab/lab/proc"
+	"socketlab/lab/text"
 )
 
 // A Scene is a short conversation that shows one thing.
@@ -185,6 +189,128 @@ var Scenes = []Scene{
 		play:   playQueue,
 	},
 	{
+		Name: "refused", Service: "echo",
+		Shows:  "nobody listens there: the kernel answers SYN with RST, and connect fails",
+		Lesson: "Nobody listens there: the answer to SYN is RST, and connect fails at once",
+		About:  diagram.Opening,
+		play: func(s *stage) {
+			s.settle()
+			c := s.client()
+			if !c.addr.Addr().Is4() || s.err != nil {
+				s.err = cmp.Or(s.err, errors.New("the scene refused is for servers that listen on 127.0.0.1"))
+				return
+			}
+			c.addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 2}), c.addr.Port())
+			c.bound = true
+			s.note(c, "takes another address, where nobody listens")
+			c.connect()
+			s.done(c)
+		},
+	},
+	{
+		Name: "split-and-merged", Service: "echo",
+		Shows:  "bytes, not messages: two sends become one read, and one write becomes two recvs",
+		Lesson: "TCP carries bytes, not messages: two sends, one read; one write, two recvs",
+		About:  diagram.Segments,
+		play: func(s *stage) {
+			c := s.arrive()
+			s.hold()
+			c.send("hel")
+			c.send("lo\n")
+			s.done(c)
+			s.release()
+			s.until("the answer is there", func(l look) bool { return !l.ends[0][0].known || l.ends[0][0].unread == 6 })
+			c.recvAtMost(3)
+			c.recvAtMost(3)
+			s.done(c)
+		},
+	},
+	{
+		Name: "nagle", Service: "echo",
+		Shows:  "two small sends: the second waits for a late ACK; with TCP_NODELAY it does not",
+		Lesson: "Nagle holds the second small segment until the first is acknowledged",
+		About:  diagram.Segments,
+		play: func(s *stage) {
+			c := s.arrive()
+			pair := func() { // a dialogue, in which the server's kernel delays its ACKs, and no pause
+				c.send("hello\n")
+				c.recv(6)
+				c.then(s.holdAtRest)
+				c.send("ab")
+				c.send("cd\n")
+				s.done(c)
+				s.release()
+				c.recv(5)
+				s.done(c)
+			}
+			pair()
+			c.noDelay()
+			pair()
+		},
+	},
+	{
+		Name: "zero-window", Service: "echo",
+		Shows:  "the client does not read: its kernel says window 0, and the server's kernel stops",
+		Lesson: "Window 0: who does not read stops the sender, and the answer waits",
+		About:  diagram.Segments,
+		play: func(s *stage) {
+			c := s.client()
+			c.room = 2048
+			c.connect()
+			s.done(c)
+			c.sendMany(4000)
+			s.stops("the answer waits at both ends", func(l look) bool { return l.ends[0][0].unread > 0 && l.ends[0][1].unsent > 0 })
+			s.note(c, "reads at last")
+			c.recv(4000)
+			s.done(c)
+		},
+	},
+	{
+		Name: "zombies", Service: "echo",
+		Shows: "children that end while their parent is busy: zombies, until it collects them",
+		learn: howManyZombies,
+		About: diagram.Waiting,
+		play: func(s *stage) {
+			var all []*client
+			for range 3 {
+				all = append(all, s.arrive())
+				if s.server.Spec.Limit == 1 {
+					break
+				}
+			}
+			s.note(nil, "the server is held (SIGSTOP), but not its children")
+			s.holdAlone()
+			for _, c := range all {
+				c.close()
+				s.done(c)
+			}
+			s.release()
+			for _, c := range all {
+				s.closed(c)
+			}
+		},
+	},
+	{
+		Name: "restart", Service: "talk",
+		Shows:  "a server closes first, ends, and is started again: its port is in TIME-WAIT",
+		Lesson: "TIME-WAIT keeps the port: bind fails, until SO_REUSEADDR is set",
+		About:  diagram.Segments,
+		play: func(s *stage) {
+			c := s.arrive()
+			c.send("exit\n")
+			c.end()
+			s.done(c)
+			c.close()
+			s.closed(c)
+			s.note(nil, "the server ends (SIGTERM); another one wants its port at once")
+			s.endServer()
+			again := s.program("new server")
+			again.serve()
+			for !again.idle() && s.pause() {
+			}
+		},
+	},
+	{
 		Name: "talk", Service: "talk",
 		Shows:  "both ends speak: what the client says, what the operator answers",
 		Lesson: "The server waits for two things: its client and its operator",
@@ -270,6 +396,25 @@ func whoWakes(t diagram.Trace) string {
 		return "One message wakes one thread, all others sleep on"
 	}
 	return fmt.Sprintf("One message wakes %d threads", len(woken))
+}
+
+// howManyZombies is how many children had ended at once, and were not collected.
+func howManyZombies(t diagram.Trace) string {
+	most, now := 0, 0
+	for _, e := range t.Events {
+		switch {
+		case e.Life == nil:
+		case e.Life.Event == "ends":
+			now++
+			most = max(most, now)
+		case e.Life.Event == "reaped":
+			now--
+		}
+	}
+	if most == 0 {
+		return "No child, no zombie: no process of this server ends with its client"
+	}
+	return text.Count(most, "child has ended and is a zombie", "children have ended and are zombies") + " until the parent waits"
 }
 
 // lesson is the title of what was recorded.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -35,13 +36,19 @@ var shown = map[string]struct{ segments, client, server string }{
 	"close-prompt": {opening + ", > FIN+ACK, < FIN+ACK, > ACK", prompt, accepted + passive},
 	"half-close": {opening + ", > PSH+ACK 6, < ACK, > FIN+ACK, < ACK, < PSH+ACK 6, > ACK, < FIN+ACK, > ACK",
 		active, accepted + passive},
-	"reset":        {opening + hello + ", > RST+ACK", opened + " CLOSED", accepted + " CLOSED"},
-	"unread":       {opening + hello + ", > RST+ACK", opened + " CLOSED", accepted + " CLOSED"},
-	"two-clients":  {opening + hello + ", > FIN+ACK, < FIN+ACK, > ACK", prompt, accepted + passive},
-	"queue":        {"", "", ""},
-	"talk":         {"", opened + passive, accepted + " FIN-WAIT-1 FIN-WAIT-2 TIME-WAIT"},
-	"process-life": {opening + hello + ", > FIN+ACK, < FIN+ACK, > ACK", prompt, accepted + passive},
-	"wake":         {opening + hello, opened, accepted},
+	"reset":            {opening + hello + ", > RST+ACK", opened + " CLOSED", accepted + " CLOSED"},
+	"unread":           {opening + hello + ", > RST+ACK", opened + " CLOSED", accepted + " CLOSED"},
+	"two-clients":      {opening + hello + ", > FIN+ACK, < FIN+ACK, > ACK", prompt, accepted + passive},
+	"queue":            {"", "", ""},
+	"refused":          {"> SYN, < RST+ACK", "SYN-SENT CLOSED", ""},
+	"split-and-merged": {opening + ", > PSH+ACK 3, < ACK, > PSH+ACK 3, < ACK, < PSH+ACK 6, > ACK", opened, accepted},
+	"nagle":            {"", opened, accepted}, // how late its ACKs are: TestScenesShowTheirLesson
+	"zero-window":      {"", opened, accepted},
+	"zombies":          {"", prompt, accepted + passive},
+	"restart":          {"", opened + passive, accepted + " FIN-WAIT-1 FIN-WAIT-2 TIME-WAIT"},
+	"talk":             {"", opened + passive, accepted + " FIN-WAIT-1 FIN-WAIT-2 TIME-WAIT"},
+	"process-life":     {opening + hello + ", > FIN+ACK, < FIN+ACK, > ACK", prompt, accepted + passive},
+	"wake":             {opening + hello, opened, accepted},
 }
 
 var (
@@ -103,6 +110,10 @@ func sound(t *testing.T, r Recording) {
 			last[fmt.Sprint(e.State.Conn, e.State.Client)] = e.State
 		case e.Call != nil && e.Call.Name == "send":
 			sent[e.Call.Actor] += len(e.Call.Args) // no less than it sends
+			if _, many, found := strings.Cut(e.Call.Args, ", "); found && strings.HasSuffix(many, " bytes") {
+				n, _ := strconv.Atoi(strings.TrimSuffix(many, " bytes"))
+				sent[e.Call.Actor] += n
+			}
 		case e.Note != nil && strings.HasPrefix(e.Note.Text, "the kernel has"):
 			t.Errorf("a contradiction: %s", e.Note.Text)
 		}
@@ -310,4 +321,71 @@ func TestSceneOverIPv6(t *testing.T) {
 			t.Errorf("%s: segments %s, want %s", rung, got, want)
 		}
 	}
+}
+
+// Each of these scenes shows what its title says.
+func TestScenesShowTheirLesson(t *testing.T) {
+	calls := func(r Recording, actor, name string) (results []string) {
+		for _, e := range r.Trace.Events {
+			if c := e.Call; c != nil && strings.HasPrefix(c.Actor, actor) && c.Name == name {
+				results = append(results, c.Result)
+			}
+		}
+		return results
+	}
+	probed := func(scene, model string) Recording {
+		found, _ := Find(scene)
+		server := serverOf(model, found)
+		server.Command[1] = "watched"
+		r, err := Record(t.Context(), Options{Scene: scene, Server: server, Rung: seeing(t), Calls: "probes", Timeout: 3 * patience})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	equal := func(t *testing.T, what string, got []string, want ...string) {
+		t.Helper()
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", what, got, want)
+		}
+	}
+	t.Run("refused", func(t *testing.T) {
+		equal(t, "connect", calls(probed("refused", "select"), "client 1", "connect"), "ECONNREFUSED")
+	})
+	t.Run("split-and-merged", func(t *testing.T) {
+		r := probed("split-and-merged", "blocking")
+		equal(t, "two sends", calls(r, "client 1", "send"), "3 bytes", "3 bytes")
+		equal(t, "one read, and one that sleeps", calls(r, r.Trace.Actors[len(r.Trace.Actors)-1].ID, "read"), "6 bytes", "")
+		equal(t, "two recvs", calls(r, "client 1", "recv"), "3 bytes", "3 bytes")
+	})
+	t.Run("zero-window", func(t *testing.T) {
+		full := false
+		for _, e := range probed("zero-window", "select").Trace.Events {
+			full = full || e.Segment != nil && e.Segment.Full && e.Segment.FromClient
+		}
+		if !full {
+			t.Error("no segment of the client's says window 0")
+		}
+	})
+	t.Run("nagle", func(t *testing.T) {
+		var at []time.Duration // of the segments "ab" and "cd", without and with TCP_NODELAY
+		for _, e := range probed("nagle", "select").Trace.Events {
+			if s := e.Segment; s != nil && s.FromClient && !s.Retransmit && (s.Len == 2 || s.Len == 3) {
+				at = append(at, e.At)
+			}
+		}
+		if len(at) != 4 || at[1]-at[0] < 30*time.Millisecond || at[3]-at[2] > (at[1]-at[0])/2 {
+			t.Errorf("the segments were sent at %v; want the second to wait some 40 ms, and the fourth not", at)
+		}
+	})
+	t.Run("zombies", func(t *testing.T) {
+		if r := probed("zombies", "process"); !strings.HasPrefix(r.Trace.Lesson, "3 children have ended and are zombies") {
+			t.Errorf("lesson: %q; want 3 zombies", r.Trace.Lesson)
+		}
+	})
+	t.Run("restart", func(t *testing.T) {
+		r := probed("restart", "select")
+		equal(t, "bind", calls(r, "new server", "bind"), "EADDRINUSE", "0")
+		equal(t, "listen", calls(r, "new server", "listen"), "0")
+	})
 }

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -145,10 +146,14 @@ func (w *watched) end() error {
 }
 
 // client is one more client.
-func (w *watched) client() *client {
+func (w *watched) client() *client { return w.program("") }
+
+// program is one more program of the lab's, a client if it has no name.
+func (w *watched) program(name string) *client {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	c := newClient(len(w.clients)+1, w.server.Addr(), &w.programs)
+	number := len(w.clients) + 1
+	c := newClient(number, cmp.Or(name, clientName(number)), w.server.Addr(), &w.programs)
 	w.clients = append(w.clients, c)
 	return c
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"socketlab/lab/proc"
 )
 
 // A stage is where a scene is played: the server, its clients, and all that
@@ -25,6 +27,7 @@ type stage struct {
 	time  time.Duration // how long the scene may take
 	looks []look        // one after each step
 	held  bool          // the server is stopped, by hold
+	over  bool          // it has ended, since the scene wants it so
 	busy  bool          // the server never came to rest
 	err   error         // why the scene cannot go on
 
@@ -79,6 +82,9 @@ const stillness = 25 * time.Millisecond
 // is known by the processor time that it has used: on a busy machine a thread is
 // ready for long before it runs.
 func (s *stage) settle() {
+	if s.over {
+		return
+	}
 	patience := max(s.time/20, 500*time.Millisecond) // an ACK may be late by so much: RFC 9293, section 3.8.6.3
 	spins := patience
 	if s.busy {
@@ -160,6 +166,31 @@ func (s *stage) until(what string, seen func(l look) bool) {
 	}
 }
 
+// delayedACK is how late an ACK is at most in a dialogue: TCP_DELACK_MIN of Linux.
+// A window of 0 is probed later, after 200 ms.
+const delayedACK = 40 * time.Millisecond
+
+// stops waits until something can be seen, and until that is acknowledged: not
+// for all to settle, since the sender asks again and again.
+func (s *stage) stops(what string, seen func(l look) bool) {
+	for s.err == nil {
+		l, err := s.look()
+		if err != nil {
+			s.fails(err)
+			return
+		}
+		if seen(l) {
+			s.wait(2 * delayedACK)
+			s.looks = append(s.looks, l)
+			s.looks[len(s.looks)-1].at = time.Now()
+			return
+		}
+		if !s.pause() && s.err == errStuck {
+			s.err = fmt.Errorf("%w: waiting until %s", errStuck, what)
+		}
+	}
+}
+
 // done waits until the clients have made all their calls.
 func (s *stage) done(clients ...*client) {
 	s.until("the clients have made their calls", func(look) bool {
@@ -180,6 +211,42 @@ func (s *stage) hold() {
 			return err == nil && group == s.server.Pid() && !p.zombie && !stopped(p.pid)
 		})
 	})
+}
+
+// endServer ends the server, as the scene wants it.
+func (s *stage) endServer() {
+	s.signal(syscall.SIGTERM)
+	for !s.hasEnded() && s.pause() {
+	}
+	s.over = true
+	s.looks = append(s.looks, look{at: time.Now()})
+}
+
+// holdAlone stops the server, and none of its children.
+func (s *stage) holdAlone() {
+	if s.err == nil {
+		s.fails(syscall.Kill(s.server.Pid(), syscall.SIGSTOP))
+		s.held = true
+		s.until("the server is stopped", func(look) bool { return stopped(s.server.Pid()) })
+	}
+}
+
+// holdAtRest is hold for a client's thread, between two of its calls: the server
+// is stopped as soon as it sleeps, and not when all has settled.
+func (s *stage) holdAtRest() {
+	all := func(such func(pid int) bool) {
+		for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(100 * time.Microsecond) {
+			tree, err := s.server.Tree()
+			if err != nil || !slices.ContainsFunc(tree.Processes, func(p proc.Process) bool { return !p.Ended() && !such(p.Pid) }) {
+				return
+			}
+		}
+	}
+	all(func(pid int) bool { return allThreads(pid, func(state byte) bool { return state == 'S' }) })
+	s.note(nil, "the server is held (SIGSTOP), as if busy elsewhere")
+	syscall.Kill(-s.server.Pid(), syscall.SIGSTOP)
+	s.held = true
+	all(stopped)
 }
 
 // release lets it go on.

@@ -66,6 +66,8 @@ func (m *machine) sends(end int, s diagram.Segment, f flags) string {
 		m.fins[end] = s.Seq + uint32(s.Len) + 1
 	}
 	switch {
+	case f.has(rst) && state == listen:
+		return listen // it refuses a SYN
 	case f.has(rst):
 		return closed
 	case f.has(syn) && !f.has(ack) && state == closed:
