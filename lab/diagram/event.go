@@ -85,6 +85,7 @@ type Segment struct {
 
 	Label   string `json:"-"` // what stands on its arrow, where not all is to be said; "": all
 	Step    int    `json:"-"` // its place among the segments that close; 0: none
+	Late    bool   `json:"-"` // an ACK for which the other end held data back: a timer's
 	Dropped bool   `json:"-"` // a SYN that was never answered
 	ByExit  bool   `json:"-"` // a FIN that no call has sent: the process ended
 }

@@ -92,6 +92,10 @@ func (t Trace) prompt() (events []Event) {
 				skip = s.Conn
 				continue
 			}
+			if s.bare() && t.holdsBack(i) {
+				e = e.clone()
+				e.Segment.Late = true
+			}
 			spoke[mine] = spoke[mine] || !s.bare() && !strings.Contains(s.Flags, "SYN")
 			fin[s.Conn] = strings.Contains(s.Flags, "FIN")
 		case e.State != nil:
@@ -109,6 +113,23 @@ func (t Trace) prompt() (events []Event) {
 		events = append(events, e)
 	}
 	return events
+}
+
+// holdsBack reports whether the other end of a connection has called send, and its
+// kernel has waited for this ACK: Nagle's algorithm.
+func (t Trace) holdsBack(ack int) bool {
+	s := t.Events[ack].Segment
+	for i := ack - 1; i >= 0; i-- {
+		e := t.Events[i]
+		if e.Segment != nil && e.Segment.Conn == s.Conn {
+			return false
+		}
+		if c := e.Call; c != nil && c.Conn == s.Conn && prefixed(c.Name, "send") && t.serves(c.Actor) == s.FromClient &&
+			c.Result != "" && e.At+c.Took <= t.Events[ack].At {
+			return true
+		}
+	}
+	return false
 }
 
 // An end is one of a connection.

@@ -75,8 +75,8 @@ func newCauses(t Trace) causes {
 	return c
 }
 
-// again is true of what is sent again.
-func (e Event) again() bool { return e.Segment != nil && e.Segment.Retransmit }
+// again is true of what a timer sends: again, or late.
+func (e Event) again() bool { return e.Segment != nil && (e.Segment.Retransmit || e.Segment.Late) }
 
 // turn says whose turn it is among moments that may come in any order: the
 // network's, the running one's, then that of who is ready since the earliest.
