@@ -278,7 +278,7 @@ var lifeChecks = []Check{
 		ID: "life/joined", Level: report.Should, Service: "echo", Long: true, Crowd: true,
 		Says:   "keeps no mappings for threads that ended",
 		Causes: []string{"unjoined"},
-		Try:    `wc -l /proc/PID/maps; for i in $(seq 500); do printf x | timeout 2 nc -N 127.0.0.1 PORT >/dev/null; done; wc -l /proc/PID/maps`,
+		Try:    `wc -l /proc/PID/maps; for i in $(seq 200); do printf x | timeout 2 nc -N 127.0.0.1 PORT >/dev/null; done; wc -l /proc/PID/maps`,
 		Run: func(t *T) {
 			const connections = 200
 			t.visits(connections)
