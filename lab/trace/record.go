@@ -120,7 +120,8 @@ func record(ctx context.Context, o Options, rung diagram.Rung) (Recording, error
 	if s.busy {
 		w.misses("the server never came to rest, so steps may overlap: it uses CPU while nothing happens")
 	}
-	if moved := clockOffset() - offset; moved.Abs() > time.Millisecond {
+	// A clock that is slewed, adjtime(3), keeps the order of events.
+	if moved, slew := clockOffset()-offset, time.Since(w.begin)/100; moved.Abs() > time.Millisecond+slew {
 		w.misses("the clock was set meanwhile, by %v, so the order of events may be wrong; record again", moved)
 	}
 	for _, l := range s.looks {
