@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -54,8 +55,11 @@ func TestScenes(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if scene.Name == "restart" && model.Name == "prefork" {
-					return // which of its children ends first is a matter of luck
+				switch scene.Name + "/" + model.Name { // which of its children is first is a matter of luck
+				case "restart/prefork":
+					return
+				case "queue/prefork":
+					got, _, _ = strings.Cut(got, "(the server goes on")
 				}
 				golden(t, filepath.Join("testdata", "golden", scene.Name+"."+model.Name+".txt"), got)
 			})
