@@ -215,15 +215,19 @@ func TestTwoClientsOfABlockingServer(t *testing.T) {
 // A child's life is seen in /proc where nothing else tells of it.
 func TestProcessLife(t *testing.T) {
 	r := play(t, "process-life", "process", seeing(t))
-	var lives []string
+	lives := map[string][]string{}
 	for _, e := range r.Trace.Events {
 		if e.Life != nil {
-			lives = append(lives, e.Life.Event)
+			lives[e.Life.Actor] = append(lives[e.Life.Actor], e.Life.Event)
 		}
 	}
-	if got := strings.Join(lives, " "); got != "begins ends reaped" {
-		t.Errorf("the child's life: %q", got)
+	// Package os may start another one, for a moment, to see what the kernel is able to do.
+	for _, life := range lives {
+		if strings.Join(life, " ") == "begins ends reaped" {
+			return
+		}
 	}
+	t.Errorf("the child's life: %v", lives)
 }
 
 // A server that does not do its part is recorded up to there.
