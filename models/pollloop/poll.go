@@ -87,22 +87,22 @@ func (l *loop) onReady(fd int, in bool) {
 	}
 }
 
-// onConnection accepts one client; the kernel will say if there are more.
+// onConnection accepts those who wait; the kernel will say if there are more.
 func (l *loop) onConnection() {
-	cfd, err := sys.Accept(l.Listener, unix.SOCK_NONBLOCK)
-	switch {
-	case err == nil:
-		l.served++
-		l.clients[cfd] = &client{l.Service.New(l.served), cfd}
-		l.settle(l.clients[cfd])
-	case sys.Again(err): // it left before we came: accept(2), NOTES
-	case sys.Full(err) && len(l.clients) > 0:
-		l.ask(l.Listener, false, false) // until a client leaves
-	case sys.Stopped(err):
-		l.ask(l.Listener, false, false)
-		l.Listener = -1 // no new clients; serve those who are left
-	default:
-		l.failed = err
+	for cfd, err := range sys.TryAccept(l.Listener) {
+		switch {
+		case err == nil:
+			l.served++
+			l.clients[cfd] = &client{l.Service.New(l.served), cfd}
+			l.settle(l.clients[cfd])
+		case sys.Full(err) && len(l.clients) > 0:
+			l.ask(l.Listener, false, false) // until a client leaves
+		case sys.Stopped(err):
+			l.ask(l.Listener, false, false)
+			l.Listener = -1 // no new clients; serve those who are left
+		default:
+			l.failed = err
+		}
 	}
 }
 

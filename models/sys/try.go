@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"iter"
 	"syscall"
 	"unsafe"
 
@@ -42,4 +43,18 @@ func try(call uintptr, fd int, p []byte) (int, unix.Errno) {
 	n, _, err := syscall.RawSyscall(call, uintptr(fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
 	return int(n), err
+}
+
+// TryAccept accepts those who wait for lfd, which is non-blocking: accept4(2).
+// After 64 it stops: the clients who are here have waited long enough. The last
+// may be an error; that nobody waits any more is none.
+func TryAccept(lfd int) iter.Seq2[int, error] {
+	return func(yield func(cfd int, err error) bool) {
+		for range 64 {
+			cfd, err := Accept(lfd, unix.SOCK_NONBLOCK)
+			if Again(err) || !yield(cfd, err) || err != nil {
+				return
+			}
+		}
+	}
 }

@@ -46,3 +46,39 @@ func TestTryNeverWaits(t *testing.T) {
 	_, err = sys.TryWrite(server, buf[:]) // SIGPIPE would end the test
 	says(t, err, fmt.Sprintf("write fd %d: broken pipe", server), unix.EPIPE)
 }
+
+// All who wait are accepted, but no more than 64 in one go; the last is an error
+// only if accept failed.
+func TestTryAccept(t *testing.T) {
+	nothingLeaks(t)
+	lfd, addr := listen(t)
+	if err := sys.SetNonblock(lfd); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Listen(lfd, 128); err != nil { // room for all in the queue
+		t.Fatal(err)
+	}
+	accepted := func() (n int, err error) {
+		for cfd, failed := range sys.TryAccept(lfd) {
+			if err = failed; err == nil {
+				own(t, cfd)
+				n++
+			}
+		}
+		return n, err
+	}
+	for range 70 {
+		own(t, must[int](t)(sys.Connect(addr)))
+	}
+	for _, want := range []int{64, 6, 0} {
+		if n, err := accepted(); n != want || err != nil {
+			t.Errorf("accepted %d (%v), want %d", n, err, want)
+		}
+	}
+	if err := sys.Shutdown(lfd, unix.SHUT_RDWR); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := accepted(); n != 0 || !sys.Stopped(err) {
+		t.Errorf("after shutdown: %d, %v", n, err)
+	}
+}

@@ -69,14 +69,18 @@ static void on_ready(int fd)
 		on_writable(c); /* who is owed something is not read */
 }
 
-/* on_connection accepts one client; the kernel will say if there are more. */
+/* on_connection accepts who waits; if 64 are not all, the kernel will say so. */
 static void on_connection(void)
 {
 	int cfd = accept_client(lfd, SOCK_NONBLOCK);
-	if (cfd >= 0) {
+	for (int n = 1; cfd >= 0; n++) {
 		settle(new_client(cfd));
-	} else if (errno == EAGAIN) {
-		; /* it left before we came: accept(2), NOTES */
+		if (n == 64)
+			return; /* the other clients have waited long enough */
+		cfd = accept_client(lfd, SOCK_NONBLOCK);
+	}
+	if (errno == EAGAIN) {
+		; /* nobody waits any more */
 	} else if (full(errno) && here > 0) {
 		ask(lfd, 0, 0); /* until a client leaves */
 	} else if (errno == EINVAL) {
