@@ -61,17 +61,17 @@ var slow = []string{"many/slow", "many/wall", "many/soak", "life/kept", "life/pa
 // are many, and one of passing of those that it must pass.
 func Some(servers []Server, passing, catching, many int) (all []Server) {
 	for i, s := range servers {
-		bugs := 0
+		var bugs []string // the checks that must catch it
 		for _, c := range verify.Checks {
 			if s.Concerns(c.ID) {
-				bugs++
+				bugs = append(bugs, c.ID)
 			}
 		}
 		s.Spared = slices.Clone(s.Spared)
 		for j, c := range verify.Checks {
 			meets := (i+j)%passing == 0 && !slices.Contains(slow, c.ID) && !s.MayFail(c.ID)
-			if s.Concerns(c.ID) {
-				meets = c.First || bugs <= many || (i+j)%catching == 0
+			if n := slices.Index(bugs, c.ID); n >= 0 {
+				meets = c.First || len(bugs) <= many || (i+n)%min(catching, len(bugs)) == 0
 			}
 			if !meets {
 				s.Spared = append(s.Spared, c.ID)

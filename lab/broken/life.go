@@ -80,7 +80,7 @@ func lifeServers() []Server {
 				p := newParent(lfd)
 				p.reap = func() {
 					sys.Reap()
-					time.Sleep(100 * time.Millisecond) // the others end meanwhile
+					time.Sleep(time.Second) // the others end meanwhile, on a busy machine too
 				}
 				p.serve()
 			},
