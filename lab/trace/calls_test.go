@@ -112,6 +112,7 @@ close = 0, client 1
 
 const loop = `WAIT = {fdr}, slept
 accept = fd, client 1
+accept = EAGAIN
 WAIT = {fdr}, slept
 read = 6 bytes, client 1
 write "hello\n" = 6 bytes, client 1
