@@ -38,7 +38,7 @@ var foreign = []struct {
 	{name: "socat", command: socat("-t", "60", "TCP-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr,backlog=1024", "EXEC:cat"),
 		faults: map[string]string{
 			"life/term":  "exit code 143",
-			"life/ends":  "processes are left",
+			"life/ends":  "exit code 143", // and two processes for each client are left
 			"life/spawn": "the server has ended",
 		}},
 
