@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"socketlab/lab/proc"
@@ -24,7 +23,6 @@ type T struct {
 
 	hooks
 	witness Witness         // nil: nobody looks on
-	calls   atomic.Int64    // that clients have made
 	ctx     context.Context // done when the user interrupts, or the check takes too long
 	cancel  context.CancelCauseFunc
 
